@@ -1,0 +1,79 @@
+# What a developer types. Everything is installed into the project: .venv, infra/local/node_modules, data in .local.
+PYTHON ?= python3.12
+NODE_MAJOR := 20
+
+venv := .venv
+python := $(venv)/bin/python
+requirements := infra/requirements
+groups := chat catalog local test
+pip := $(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
+npm := npm ci --no-audit --no-fund --loglevel=error
+
+.PHONY: dev test check clean-local lock help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make dev          run the whole gateway on this machine (PORT=8000)"
+	@echo "make test         run all tests"
+	@echo "make check        format, lint, types, imports, migrations"
+	@echo "make clean-local  delete the local stack's data"
+	@echo "make lock         lock the dependency groups of pyproject.toml again (UPGRADE=--upgrade for newer ones)"
+
+dev: $(venv)/.installed-local infra/local/node_modules/.installed
+	@exec $(python) -m infra.local dev
+
+test: $(venv)/.installed-test infra/local/node_modules/.installed
+	@exec $(python) -m pytest $(ARGS)
+
+check: $(venv)/.installed-test infra/local/node_modules/.installed
+	@echo "format" && $(python) -m ruff format --check --quiet .
+	@echo "lint" && $(python) -m ruff check --quiet .
+	@echo "types" && $(python) -m mypy
+	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+	@echo "environment and SQL" && $(python) -m infra.local.check
+
+clean-local:
+	@if [ -x $(python) ] && [ -e $(venv)/.installed-local ]; then $(python) -m infra.local clean; else rm -rf .local; fi
+
+# --- installing ---------------------------------------------------------------------------------------------------
+
+$(venv)/.made:
+	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' \
+		|| { echo "Python 3.12 is needed and '$(PYTHON)' is not it; install it or give its path: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "making .venv"
+	@$(PYTHON) -m venv --clear $(venv)
+	@touch $@
+
+$(venv)/.installed-local: $(requirements)/local.txt $(venv)/.made
+	@echo "installing the Python packages of the local stack"
+	@$(pip) -r $<
+	@touch $@
+
+# Everything of the local stack and the tools: after it, nothing is missing for `make dev`.
+$(venv)/.installed-test: $(requirements)/test.txt $(venv)/.made
+	@echo "installing the Python packages of the tests"
+	@$(pip) -r $<
+	@touch $@ $(venv)/.installed-local
+
+infra/local/node_modules/.installed: infra/local/package-lock.json
+	@command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 \
+		|| { echo "Node $(NODE_MAJOR) or newer with npm is needed and was not found" >&2; exit 1; }
+	@node -e 'process.exit(+(parseInt(process.versions.node) < $(NODE_MAJOR)))' \
+		|| { echo "Node $(NODE_MAJOR) or newer is needed, this is $$(node --version)" >&2; exit 1; }
+	@echo "installing the npm packages of the local stack"
+	@cd infra/local && $(npm) >/dev/null
+	@touch $@
+
+# --- locking ------------------------------------------------------------------------------------------------------
+
+# The tests' lock first: it holds every group, so the others take their versions from it.
+lock: $(venv)/.made
+	@$(python) -m pip install --quiet --quiet --disable-pip-version-check uv
+	@mkdir -p $(requirements)
+	@for group in test $(filter-out test,$(groups)); do \
+		echo "locking $$group"; \
+		constraint=; [ $$group = test ] || constraint="--constraints $(requirements)/test.txt"; \
+		$(python) -m uv pip compile --quiet --no-config --universal --python-version 3.12 --generate-hashes \
+			--no-emit-index-url --no-annotate --custom-compile-command "make lock" $(UPGRADE) $$constraint \
+			--group $$group pyproject.toml --output-file $(requirements)/$$group.txt >/dev/null || exit 1; \
+	done

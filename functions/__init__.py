@@ -1,0 +1,1 @@
+"""One folder an endpoint group; each is deployed as its own function."""

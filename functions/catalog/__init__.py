@@ -1,0 +1,1 @@
+"""What there is: health, models, providers. Public, without a key."""

@@ -1,0 +1,36 @@
+"""The catalog function: what Vercel and uvicorn load, and what AWS Lambda calls."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from mangum import Mangum
+
+from functions.catalog.resources import CatalogResources
+from functions.catalog.routes import router
+from shared.catalog.store import Catalog
+from shared.clients.supabase import Supabase
+from shared.clients.upstash import UpstashRedis
+from shared.core.settings import CatalogSettings, read_environment
+from shared.web.app import create_app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Read the settings and open the two stores for the life of the function.
+
+    raises  SettingsError, so that a function that lacks a setting refuses to start
+    """
+    stores = CatalogSettings.read(read_environment()).stores
+    supabase = await Supabase.open(url=stores.supabase_url, key=stores.supabase_key)
+    redis = UpstashRedis(url=stores.redis_url, token=stores.redis_token)
+    app.state.resources = CatalogResources(catalog=Catalog(supabase), redis=redis)
+    try:
+        yield
+    finally:
+        await supabase.close()
+        await redis.close()
+
+
+app = create_app("catalog", router, lifespan)
+handler = Mangum(app)

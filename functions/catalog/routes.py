@@ -1,0 +1,148 @@
+"""Health, models and providers."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+
+from functions.catalog.resources import CatalogResources, resources_of
+from functions.catalog.schemas import (
+    Health,
+    ModelDetail,
+    ModelList,
+    Pong,
+    ProviderList,
+    model_detail,
+    model_view,
+    provider_status,
+    provider_view,
+)
+from shared.catalog.types import Model
+from shared.clients.redis_failure import RedisUnavailable
+from shared.core.errors import GatewayError, StoreUnavailable
+from shared.providers.registry import PROVIDERS
+from shared.providers.simulated import SIMULATED
+
+router = APIRouter()
+
+VERSION = "0.1.0"
+# Long enough to spare the database a crowd, short enough that a new model shows while its announcement is read.
+CACHE_CONTROL = "public, max-age=60"
+
+
+class UnknownModel(GatewayError):
+    """The catalog has no such model."""
+
+    status = 404
+    code = "model_not_found"
+
+
+@router.get("/health")
+async def read_health(request: Request, response: Response) -> Health:
+    """Tell whether requests can be served; each check has its own deadline."""
+    resources = resources_of(request)
+    database, redis = await asyncio.gather(_check_database(resources), _check_redis(resources))
+    providers: Literal["ok", "degraded", "down"] = "ok"
+    if database == "ok":
+        statuses = [provider_status(record) for record in (await resources.catalog.provider_health()).values()]
+        if "down" in statuses or "degraded" in statuses:
+            providers = "down" if all(status == "down" for status in statuses) else "degraded"
+    status: Literal["ok", "degraded", "down"] = "ok"
+    if database == "down":
+        status = "down"
+    elif redis == "down" or providers != "ok":
+        status = "degraded"
+    response.status_code = 503 if status == "down" else 200
+    response.headers["Cache-Control"] = "no-store"
+    return Health(status=status, version=VERSION, checks={"database": database, "redis": redis, "providers": providers})
+
+
+@router.get("/ping")
+async def ping(request: Request, response: Response) -> Pong:
+    """Answer, and count that we did."""
+    response.headers["Cache-Control"] = "no-store"
+    count = await resources_of(request).catalog.count_ping()
+    return Pong(count=count, timestamp=datetime.now(UTC).isoformat())
+
+
+@router.get("/models/providers")
+@router.get("/v1/providers")
+async def list_providers(request: Request, response: Response) -> ProviderList:
+    """List the providers behind the gateway and how they did in the last hour."""
+    catalog = resources_of(request).catalog
+    models, health = await asyncio.gather(catalog.list_models(), catalog.provider_health())
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    shown = [provider for provider in PROVIDERS.values() if provider.slug != SIMULATED.slug]
+    return ProviderList(data=[provider_view(provider, models, health.get(provider.slug)) for provider in shown])
+
+
+class ModelFilter(BaseModel):
+    """The query of GET /models."""
+
+    provider: Annotated[str | None, Field(max_length=40)] = None
+    modality: Annotated[str | None, Field(max_length=20)] = None
+    free: bool | None = None
+    q: Annotated[str | None, Field(max_length=100)] = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+    def lets_pass(self, model: Model) -> bool:
+        """Tell whether the model is asked for."""
+        text = f"{model.id} {model.name} {model.description}".lower()
+        return (
+            (self.provider is None or any(offer.provider == self.provider for offer in model.offers))
+            and (self.modality is None or self.modality in (*model.input_modalities, *model.output_modalities))
+            and (self.free is None or model.is_free == self.free)
+            and (self.q is None or self.q.lower() in text)
+        )
+
+
+@router.get("/models")
+@router.get("/v1/models")
+async def list_models(request: Request, response: Response, wanted: Annotated[ModelFilter, Query()]) -> ModelList:
+    """List the models that can be called, filtered."""
+    models = await resources_of(request).catalog.list_models()
+    found = [model for model in models if wanted.lets_pass(model)]
+    page = found[wanted.offset : wanted.offset + wanted.limit]
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    return ModelList(
+        data=[model_view(model) for model in page],
+        has_more=wanted.offset + len(page) < len(found),
+        total=len(found),
+    )
+
+
+@router.get("/models/{model_id:path}")
+@router.get("/v1/models/{model_id:path}")
+async def read_model(request: Request, response: Response, model_id: str) -> ModelDetail:
+    """Show one model with each provider's offer."""
+    catalog = resources_of(request).catalog
+    models, health = await asyncio.gather(catalog.list_models(), catalog.provider_health())
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    return model_detail(_find(models, model_id), health)
+
+
+def _find(models: tuple[Model, ...], model_id: str) -> Model:
+    for model in models:
+        if model.id == model_id:
+            return model
+    raise UnknownModel("This model does not exist. GET /v1/models lists those that do.", param="model")
+
+
+async def _check_database(resources: CatalogResources) -> Literal["ok", "down"]:
+    try:
+        await resources.catalog.count_ping()
+    except StoreUnavailable:
+        return "down"
+    return "ok"
+
+
+async def _check_redis(resources: CatalogResources) -> Literal["ok", "down"]:
+    try:
+        await resources.redis.ping()
+    except RedisUnavailable:
+        return "down"
+    return "ok"

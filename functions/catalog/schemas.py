@@ -1,0 +1,180 @@
+"""What the catalog answers: models as OpenAI's clients parse them and OpenRouter's describe them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel
+
+from shared.catalog.types import Model, ModelOffer, ProviderRecord, Rates
+from shared.core.money import Nanos, format_dollars
+from shared.providers.record import Provider
+
+ProviderStatus = Literal["healthy", "degraded", "down"]
+# Below the first a provider is not what one hopes for; below the second it is of no use.
+HEALTHY_SUCCESS_RATE = 0.95
+DOWN_SUCCESS_RATE = 0.2
+
+
+class Pricing(BaseModel):
+    """US dollars as exact decimal strings: tokens per million, images and requests each."""
+
+    input: str
+    output: str
+    cached_input: str
+    image: str
+    request: str
+
+
+class Modalities(BaseModel):
+    """What goes in and what comes out."""
+
+    input: list[str]
+    output: list[str]
+
+
+class ModelView(BaseModel):
+    """One model; the pricing is its cheapest offer's."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    name: str
+    description: str
+    context_length: int
+    max_output_tokens: int
+    modalities: Modalities
+    pricing: Pricing
+    providers: list[str]
+    supported_parameters: list[str]
+
+
+class OfferView(BaseModel):
+    """A model at one provider."""
+
+    provider: str
+    pricing: Pricing
+    context_length: int
+    max_output_tokens: int
+    status: ProviderStatus
+
+
+class ModelDetail(ModelView):
+    """One model with each provider's offer."""
+
+    offers: list[OfferView]
+
+
+class ModelList(BaseModel):
+    """GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelView]
+    has_more: bool
+    total: int
+
+
+class ProviderView(BaseModel):
+    """One provider; the rates are of our own calls in the last hour, null when there were none."""
+
+    slug: str
+    name: str
+    url: str
+    model_count: int
+    status: ProviderStatus
+    success_rate: float | None
+    median_latency_ms: int | None
+
+
+class ProviderList(BaseModel):
+    """GET /models/providers."""
+
+    object: Literal["list"] = "list"
+    data: list[ProviderView]
+
+
+class Pong(BaseModel):
+    """GET /ping; count is of all time."""
+
+    message: Literal["pong"] = "pong"
+    count: int
+    timestamp: str
+
+
+class Health(BaseModel):
+    """GET /health."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    checks: dict[str, Literal["ok", "degraded", "down"]]
+
+
+def model_view(model: Model) -> ModelView:
+    """Show a model."""
+    return ModelView(
+        id=model.id,
+        created=model.created,
+        owned_by=model.id.split("/", 1)[0],
+        name=model.name,
+        description=model.description,
+        context_length=model.context_length,
+        max_output_tokens=model.max_output_tokens,
+        modalities=Modalities(input=list(model.input_modalities), output=list(model.output_modalities)),
+        pricing=pricing_view(model.offers[0].rates),
+        providers=[offer.provider for offer in model.offers],
+        supported_parameters=list(model.supported_parameters),
+    )
+
+
+def model_detail(model: Model, health: Mapping[str, ProviderRecord]) -> ModelDetail:
+    """Show a model with each provider's offer."""
+    return ModelDetail(
+        **model_view(model).model_dump(),
+        offers=[_offer_view(model, offer, health.get(offer.provider)) for offer in model.offers],
+    )
+
+
+def provider_view(provider: Provider, models: Sequence[Model], record: ProviderRecord | None) -> ProviderView:
+    """Show a provider."""
+    return ProviderView(
+        slug=provider.slug,
+        name=provider.name,
+        url=provider.url,
+        model_count=sum(any(offer.provider == provider.slug for offer in model.offers) for model in models),
+        status=provider_status(record),
+        success_rate=None if record is None else record.success_rate,
+        median_latency_ms=None if record is None else record.median_latency_ms,
+    )
+
+
+def provider_status(record: ProviderRecord | None) -> ProviderStatus:
+    """Judge a provider by the last hour; one that was not called is not blamed."""
+    if record is None or record.success_rate >= HEALTHY_SUCCESS_RATE:
+        return "healthy"
+    return "down" if record.success_rate < DOWN_SUCCESS_RATE else "degraded"
+
+
+def pricing_view(rates: Rates) -> Pricing:
+    """Print rates as dollars: per million tokens as they are stored, per image and request a millionth of that."""
+    return Pricing(
+        input=format_dollars(Nanos(rates.input_tokens)),
+        output=format_dollars(Nanos(rates.output_tokens)),
+        cached_input=format_dollars(Nanos(rates.cached_input_tokens)),
+        image=_per_unit(rates.images),
+        request=_per_unit(rates.requests),
+    )
+
+
+def _offer_view(model: Model, offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
+    return OfferView(
+        provider=offer.provider,
+        pricing=pricing_view(offer.rates),
+        context_length=model.context_length,
+        max_output_tokens=offer.max_output_tokens,
+        status=provider_status(record),
+    )
+
+
+def _per_unit(nanos_per_million: int) -> str:
+    whole, millionths = divmod(nanos_per_million, 1_000_000)
+    return f"{format_dollars(Nanos(whole))}{millionths:06d}"

@@ -1,0 +1,1 @@
+"""Inference: chat completions, metered."""

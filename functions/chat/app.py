@@ -1,0 +1,48 @@
+"""The chat function: what Vercel, uvicorn and the Lambda Web Adapter load."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from functions.chat.resources import ChatResources
+from functions.chat.routes import router
+from shared.clients.database import Database
+from shared.clients.http_session import open_session
+from shared.clients.redis import Redis
+from shared.clients.upstream import Upstream
+from shared.core.clock import wall_clock_ms
+from shared.core.settings import ChatSettings, read_environment
+from shared.flows.inference import Inference, configure_providers
+from shared.ledger.store import Ledger
+from shared.limits.store import Limiter
+from shared.routing.health import ProviderHealth
+from shared.web.app import create_app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Read the settings and open one session for the life of the function.
+
+    raises  SettingsError, so that a function that lacks a setting refuses to start
+    """
+    settings = ChatSettings.read(read_environment())
+    stores = settings.stores
+    async with open_session() as session:
+        app.state.resources = ChatResources(
+            settings=settings,
+            inference=Inference(
+                ledger=Ledger(Database(session, url=stores.supabase_url, key=stores.supabase_key)),
+                limiter=Limiter(Redis(session, url=stores.redis_url, token=stores.redis_token), wall_clock_ms),
+                upstream=Upstream(session),
+                health=ProviderHealth(time.monotonic),
+                providers=configure_providers(settings.providers),
+                time_limit_s=settings.time_limit_s,
+                silence_limit_s=settings.silence_limit_s,
+            ),
+        )
+        yield
+
+
+app = create_app("chat", router, lifespan)

@@ -1,0 +1,32 @@
+"""POST /v1/chat/completions."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.chat.resources import resources_of
+from functions.chat.schemas import CHAT_OPENAPI, read_chat_request
+from shared.flows.complete_chat import complete_chat
+from shared.flows.stream_chat import stream_chat
+from shared.web.context import context_of
+from shared.web.json_body import read_json_object
+from shared.web.streaming import EventSink, EventStream
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions", openapi_extra=CHAT_OPENAPI, response_class=Response)
+async def create_chat_completion(request: Request) -> Response:
+    """Answer a chat completion, whole or as a stream."""
+    resources = resources_of(request)
+    caller = resources.caller_of(request)
+    chat = read_chat_request(await read_json_object(request))
+    if chat.is_stream:
+
+        async def produce(sink: EventSink) -> None:
+            await stream_chat(resources.inference, caller, chat, sink)
+
+        return EventStream(produce)
+    headers = context_of(request.scope).answer_headers
+    answer = await complete_chat(resources.inference, caller, chat, headers)
+    return Response(answer, media_type="application/json")

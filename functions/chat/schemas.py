@@ -1,0 +1,111 @@
+"""The fields of a chat request that we read; every other field passes through untouched."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+
+from shared.core.ids import ModelId, ProviderSlug
+from shared.flows.chat_request import ChatRequest
+from shared.routing.types import DataCollection, Preferences, Sort
+from shared.web.errors import invalid_request
+
+MAX_CHOICES = 128
+# More than any model writes; what a client may name without a number overflowing anywhere.
+MAX_OUTPUT_TOKENS = 10_000_000
+MAX_FALLBACKS = 8
+MAX_PROVIDERS = 16
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+Slug = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9-]+$")]
+Slugs = Annotated[list[Slug], Field(max_length=MAX_PROVIDERS)]
+OutputBound = Annotated[StrictInt, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Message(_Fields):
+    """One message; its content is the provider's to read."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+
+class StreamOptions(_Fields):
+    """OpenAI's stream_options."""
+
+    include_usage: StrictBool | None = None
+
+
+class ProviderPreferences(_Fields):
+    """Which providers may serve, and in which order they are tried."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    order: Slugs | None = None
+    only: Slugs | None = None
+    ignore: Slugs | None = None
+    allow_fallbacks: StrictBool | None = None
+    sort: Annotated[Sort | None, Field(strict=False)] = None
+    data_collection: Annotated[DataCollection | None, Field(strict=False)] = None
+
+
+class ChatBody(_Fields):
+    """POST /v1/chat/completions."""
+
+    model: ModelName
+    messages: Annotated[list[Message], Field(min_length=1)]
+    models: Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS)] | None = None
+    provider: Slug | ProviderPreferences | None = None
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=MAX_CHOICES)] | None = None
+    max_tokens: OutputBound | None = None
+    max_completion_tokens: OutputBound | None = None
+
+
+CHAT_OPENAPI: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": ChatBody.model_json_schema()}}}
+}
+
+
+def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
+    """Check the fields that we read.
+
+    raises  InvalidRequest naming the first field that is not as the contract has it
+    """
+    try:
+        fields = ChatBody.model_validate(body)
+    except ValidationError as error:
+        raise invalid_request([dict(problem) for problem in error.errors(include_url=False)]) from None
+    bounds = [bound for bound in (fields.max_tokens, fields.max_completion_tokens) if bound is not None]
+    return ChatRequest(
+        body=body,
+        models=tuple(dict.fromkeys(ModelId(model) for model in (fields.model, *(fields.models or ())))),
+        preferences=_preferences(fields.provider),
+        choices=fields.n or 1,
+        max_output_tokens=min(bounds) if bounds else None,
+        is_stream=bool(fields.stream),
+        is_usage_wanted=bool(fields.stream_options and fields.stream_options.include_usage),
+    )
+
+
+def _preferences(provider: str | ProviderPreferences | None) -> Preferences:
+    if provider is None:
+        return Preferences()
+    if isinstance(provider, str):
+        return Preferences(only=(ProviderSlug(provider),))
+    return Preferences(
+        order=_slugs(provider.order),
+        only=None if provider.only is None else _slugs(provider.only),
+        ignore=_slugs(provider.ignore),
+        allow_fallbacks=provider.allow_fallbacks is not False,
+        sort=provider.sort or Sort.PRICE,
+        data_collection=provider.data_collection or DataCollection.ALLOW,
+    )
+
+
+def _slugs(names: list[str] | None) -> tuple[ProviderSlug, ...]:
+    return tuple(ProviderSlug(name) for name in names or ())

@@ -1,0 +1,1 @@
+"""What the gateway stands on: schema, deployment, and the stack on one machine."""

@@ -1,0 +1,1 @@
+"""The provider simulator: several OpenAI-compatible upstreams in one scriptable, deterministic process."""

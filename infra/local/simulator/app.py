@@ -1,0 +1,243 @@
+"""The simulator's routes: each provider's API under its prefix, and `/_sim` for the tests."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from infra.local.simulator.answers import UPSTREAM_LABEL, error_body, plan_answer
+from infra.local.simulator.asked import Asked, MalformedRequestError, parse_body, read_asked
+from infra.local.simulator.catalog import PROVIDERS, Provider, find_offer, list_models, list_portkey_prices
+from infra.local.simulator.gates import Gates
+from infra.local.simulator.log import HEADERS_OF_INTEREST, MAX_RECORDS, Served, ServedLog
+from infra.local.simulator.script import MAX_WAIT_MS, Cut, Hang, Script, ScriptError, parse_script, read_settings
+from infra.local.simulator.streaming import close_connection, json_response, pause, write_completion, write_stream
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+HOST = "127.0.0.1"
+# Far more than a test suite scripts; past it the counts start anew.
+MAX_FAILURE_COUNTS = 10_000
+
+
+@dataclass(slots=True)
+class State:
+    """What the process remembers between requests; failures counts, per script key, the requests already failed."""
+
+    log: ServedLog = field(default_factory=ServedLog)
+    gates: Gates = field(default_factory=Gates)
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+STATE = web.AppKey("state", State)
+
+
+def create_app() -> web.Application:
+    """Build the application with an empty memory."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app[STATE] = State()
+    app.add_routes(
+        [
+            web.post("/{provider}/v1/chat/completions", complete_chat),
+            web.get("/{provider}/v1/models", get_models),
+            web.get("/openrouter/v1/generation", get_generation),
+            web.get("/portkey/pricing/{author}.json", get_portkey_prices),
+            web.get("/_sim/health", get_health),
+            web.get("/_sim/requests", get_requests),
+            web.get("/_sim/count", get_count),
+            web.post("/_sim/reset", post_reset),
+            web.get("/_sim/gates/{name}", get_gate),
+            web.post("/_sim/gates/{name}", post_gate),
+        ]
+    )
+    return app
+
+
+async def start_simulator(port: int = 0) -> tuple[web.AppRunner, int]:
+    """Serve on loopback in this process and return the runner with the port; 0 picks a free one.
+
+    raises  OSError when the port is taken
+    """
+    # Without handler_cancellation a hang would not notice that its client has left; a timeout of 0 would be none.
+    runner = web.AppRunner(create_app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, port, backlog=1024).start()
+    return runner, runner.addresses[0][1]
+
+
+async def complete_chat(request: web.Request) -> web.StreamResponse:
+    """Answer a chat completion as its script says, and log it."""
+    provider = _provider(request)
+    try:
+        body = parse_body(await request.read())
+    except MalformedRequestError as error:
+        return json_response(400, error_body(400, str(error)))
+    model = str(body.get("model", ""))
+    served = request.app[STATE].log.open(provider.slug, model, find_offer(provider, model))
+    served.body_fields = tuple(body)
+    served.headers = {name: request.headers[name] for name in HEADERS_OF_INTEREST if name in request.headers}
+    served.is_authorized = _is_authorized(request, provider)
+    if not served.is_authorized:
+        return _refuse(served, 401, "missing or empty API key", code="invalid_api_key")
+    try:
+        asked = read_asked(body)
+        served.script = read_settings(model, body.get("simulate"), request.headers.get("X-Simulate", ""))
+        script = parse_script(served.script)
+    except (MalformedRequestError, ScriptError) as error:
+        return _refuse(served, 400, str(error))
+    _note_asked(served, asked, script)
+    try:
+        return await _answer(request, provider, asked, script, served)
+    except asyncio.CancelledError:
+        served.end(client_left=True)
+        raise
+    except ConnectionResetError:
+        served.end(client_left=True)
+        return web.Response()
+
+
+async def get_models(request: web.Request) -> web.Response:
+    """List a provider's models; Portkey alone asks for a key."""
+    provider = _provider(request)
+    if provider.slug == "portkey" and not _is_authorized(request, provider):
+        return json_response(401, error_body(401, "missing or empty API key", code="invalid_api_key"))
+    return json_response(200, list_models(provider))
+
+
+async def get_generation(request: web.Request) -> web.Response:
+    """Tell what one OpenRouter request used and cost, once it has ended."""
+    if not _is_authorized(request, PROVIDERS["openrouter"]):
+        return json_response(401, error_body(401, "missing or empty API key", code="invalid_api_key"))
+    generation_id = request.query.get("id", "")
+    served = request.app[STATE].log.find(generation_id)
+    if served is None or served.provider != "openrouter" or not served.has_begun or served.ended_at is None:
+        return json_response(404, {"error": {"code": 404, "message": f"Generation {generation_id} not found"}})
+    return json_response(200, {"data": served.as_generation(UPSTREAM_LABEL)})
+
+
+async def get_portkey_prices(request: web.Request) -> web.Response:
+    """Publish prices as Portkey does, a file per author."""
+    prices = list_portkey_prices(request.match_info["author"])
+    return json_response(200 if prices else 404, prices)
+
+
+async def get_health(_: web.Request) -> web.Response:
+    """Say that the process is up."""
+    return json_response(200, {"status": "ok"})
+
+
+async def get_requests(request: web.Request) -> web.Response:
+    """List what was served, oldest first: `?after=<seq>&model=&limit=`."""
+    try:
+        after = int(request.query.get("after", "0"))
+        limit = int(request.query.get("limit", str(MAX_RECORDS)))
+    except ValueError:
+        return json_response(400, error_body(400, "`after` and `limit` must be whole numbers"))
+    records = request.app[STATE].log.list(after=after, model=request.query.get("model"), limit=max(0, limit))
+    return json_response(200, {"data": [record.as_json() for record in records]})
+
+
+async def get_count(request: web.Request) -> web.Response:
+    """Count the requests kept, those still being answered, and the last sequence number."""
+    log = request.app[STATE].log
+    count, active = log.count()
+    return json_response(200, {"count": count, "active": active, "last_seq": log.last_seq})
+
+
+async def post_reset(request: web.Request) -> web.Response:
+    """Forget requests, failures and gates; answers held at a gate go out."""
+    state = request.app[STATE]
+    state.log.reset()
+    state.gates.reset()
+    state.failures.clear()
+    return json_response(200, {"status": "ok"})
+
+
+async def get_gate(request: web.Request) -> web.Response:
+    """Show a gate: open or not, and how many answers it holds back."""
+    name, gates = request.match_info["name"], request.app[STATE].gates
+    return json_response(200, {"name": name, "open": gates.is_open(name), "waiting": gates.waiting(name)})
+
+
+async def post_gate(request: web.Request) -> web.Response:
+    """Open or close a gate: `{"open": true}`."""
+    try:
+        body = parse_body(await request.read())
+    except MalformedRequestError as error:
+        return json_response(400, error_body(400, str(error)))
+    if not isinstance(body.get("open"), bool):
+        return json_response(400, error_body(400, "`open` must be true or false"))
+    request.app[STATE].gates.set_open(request.match_info["name"], is_open=body["open"])
+    return await get_gate(request)
+
+
+async def _answer(
+    request: web.Request, provider: Provider, asked: Asked, script: Script, served: Served
+) -> web.StreamResponse:
+    state = request.app[STATE]
+    if script.gate:
+        try:
+            await state.gates.wait(script.gate)
+        except TimeoutError:
+            return _refuse(served, 504, f"gate {script.gate!r} was not opened")
+    await pause(script.first_byte_ms)
+    if script.hang is Hang.BEFORE_HEADERS:
+        await pause(MAX_WAIT_MS)
+    if script.hang is Hang.BEFORE_HEADERS or script.cut is Cut.BEFORE_HEADERS:
+        close_connection(request, served)
+        return web.Response()
+    if script.status is not None and _fails_now(state, script, served):
+        headers = {} if script.retry_after is None else {"Retry-After": str(script.retry_after)}
+        return _refuse(served, script.status, "the scripted error", code="scripted_error", headers=headers)
+    answer = plan_answer(served.id, asked, script, provider)
+    served.reasoning_quantity = answer.reasoning_tokens
+    served.status = 200
+    served.has_begun = True
+    return await (write_stream if asked.is_streamed else write_completion)(request, answer, served)
+
+
+def _note_asked(served: Served, asked: Asked, script: Script) -> None:
+    served.is_streamed = asked.is_streamed
+    served.max_tokens = asked.max_tokens
+    served.n = asked.n
+    served.image_parts = asked.image_parts
+    served.prompt_quantity = asked.prompt_tokens if script.prompt_tokens is None else script.prompt_tokens
+    served.cached_quantity = script.cached_tokens
+    served.scripted_cost = script.cost
+
+
+def _fails_now(state: State, script: Script, served: Served) -> bool:
+    """Count a failure that ends after a number of times; one without a number never ends."""
+    if script.fail_times is None:
+        return True
+    if len(state.failures) > MAX_FAILURE_COUNTS:
+        state.failures.clear()
+    counted = f"{served.provider} {script.key or served.model}"
+    state.failures[counted] += 1
+    return state.failures[counted] <= script.fail_times
+
+
+def _refuse(
+    served: Served, status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    served.status = status
+    served.end()
+    body: dict[str, Any] = error_body(status, message, code=code)
+    return json_response(status, body, dict(headers or {}))
+
+
+def _provider(request: web.Request) -> Provider:
+    provider = PROVIDERS.get(request.match_info["provider"])
+    if provider is None:
+        raise web.HTTPNotFound
+    return provider
+
+
+def _is_authorized(request: web.Request, provider: Provider) -> bool:
+    value = request.headers.get(provider.key_header, "").strip()
+    if provider.key_header != "Authorization":
+        return bool(value)
+    scheme, _, token = value.partition(" ")
+    return scheme.lower() == "bearer" and bool(token.strip())

@@ -1,0 +1,162 @@
+-- What can be called and what it costs: models, prices by version, and who offers which model.
+
+-- A domain per number that comes from outside: bounded before any arithmetic.
+create domain gateway.quantity as bigint check (value between 0 and 2000000000);
+create domain gateway.rate as bigint check (value between 0 and 1000000000000000000);
+
+create type gateway.quantities as (
+    input_tokens        gateway.quantity,
+    cached_input_tokens gateway.quantity,
+    cache_write_tokens  gateway.quantity,
+    output_tokens       gateway.quantity,
+    images              gateway.quantity,
+    requests            gateway.quantity
+);
+comment on type gateway.quantities is
+    'What a request uses. The token kinds are disjoint: input_tokens are those neither read from nor written to a cache.';
+
+create type gateway.rates as (
+    input_tokens        gateway.rate,
+    cached_input_tokens gateway.rate,
+    cache_write_tokens  gateway.rate,
+    output_tokens       gateway.rate,
+    images              gateway.rate,
+    requests            gateway.rate
+);
+comment on type gateway.rates is 'Nano-dollars per million units, for each unit of gateway.quantities.';
+
+create table gateway.models (
+    id                   text primary key check (id ~ '^[!-~]{1,200}$'),
+    name                 text not null,
+    description          text not null default '',
+    context_length       int not null check (context_length between 1 and 100000000),
+    max_output_tokens    int not null check (max_output_tokens between 1 and 10000000),
+    image_input_tokens   int check (image_input_tokens > 0),
+    input_modalities     text[] not null default '{text}',
+    output_modalities    text[] not null default '{text}',
+    supported_parameters text[] not null default '{}',
+    is_enabled           boolean not null default true,
+    created_at           timestamptz not null default now()
+);
+comment on table gateway.models is 'A model under its canonical id, whoever offers it.';
+comment on column gateway.models.image_input_tokens is 'The most tokens one input image can count for; null: the model takes no images.';
+
+create table gateway.prices (
+    id         bigint generated always as identity primary key,
+    model_id   text not null references gateway.models,
+    provider   text not null,
+    cost       gateway.rates not null,
+    price      gateway.rates not null,
+    markup_ppm int not null check (markup_ppm between 0 and 100000000),
+    created_at timestamptz not null default now()
+);
+comment on table gateway.prices is
+    'One version of what a provider takes (cost) and what we take (price = cost and markup, rounded up). Never updated.';
+create index prices_by_offer on gateway.prices (model_id, provider, id);
+
+create table gateway.provider_offers (
+    model_id          text not null references gateway.models,
+    provider          text not null check (provider ~ '^[a-z0-9-]{1,40}$'),
+    upstream_model    text not null,
+    price_id          bigint references gateway.prices,
+    max_output_tokens int check (max_output_tokens > 0),
+    is_enabled        boolean not null default true,
+    created_at        timestamptz not null default now(),
+    primary key (model_id, provider)
+);
+comment on table gateway.provider_offers is 'A model at a provider. Without a price it is not routable.';
+
+alter table gateway.models enable row level security;
+alter table gateway.prices enable row level security;
+alter table gateway.provider_offers enable row level security;
+
+create function gateway.read_quantities(p_quantities jsonb) returns gateway.quantities
+language plpgsql immutable
+as $$
+declare
+    unknown text;
+begin
+    select string_agg(name, ', ') into unknown
+      from jsonb_object_keys(p_quantities) as name
+     where name not in ('input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'output_tokens', 'images', 'requests');
+    if unknown is not null then
+        -- A misspelt unit would otherwise be free.
+        raise exception 'unknown quantities: %', unknown using errcode = 'invalid_parameter_value';
+    end if;
+    return jsonb_populate_record(null::gateway.quantities, p_quantities);
+end $$;
+
+create function gateway.amount(p_rates gateway.rates, p_quantities gateway.quantities) returns bigint
+language sql immutable
+as $$
+    -- numeric inside: 128 answers of a million tokens at 600 dollars per million overflow bigint on the way.
+    select ceil((
+          coalesce(p_quantities.input_tokens, 0)::numeric        * p_rates.input_tokens
+        + coalesce(p_quantities.cached_input_tokens, 0)::numeric * p_rates.cached_input_tokens
+        + coalesce(p_quantities.cache_write_tokens, 0)::numeric  * p_rates.cache_write_tokens
+        + coalesce(p_quantities.output_tokens, 0)::numeric       * p_rates.output_tokens
+        + coalesce(p_quantities.images, 0)::numeric              * p_rates.images
+        + coalesce(p_quantities.requests, 0)::numeric            * p_rates.requests
+    ) / 1000000)::bigint
+$$;
+comment on function gateway.amount is 'The one multiplication of money: quantities times rates, rounded up to the nano-dollar, once.';
+
+create function api.price(p_price_id bigint, p_quantities jsonb) returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+    select jsonb_build_object(
+        'list_cost_nanos', gateway.amount(price.price, gateway.read_quantities(p_quantities)),
+        'provider_cost_nanos', gateway.amount(price.cost, gateway.read_quantities(p_quantities)))
+      from gateway.prices as price
+     where price.id = p_price_id
+$$;
+comment on function api.price is 'What quantities cost the customer and us under one price version; null for an unknown version.';
+
+create function gateway.mark_up(p_cost bigint, p_markup_ppm int) returns bigint
+language sql immutable
+as $$ select ceil(p_cost::numeric * (1000000 + p_markup_ppm) / 1000000)::bigint $$;
+
+create function api.publish_offer(
+    p_model_id text, p_provider text, p_upstream_model text, p_cost jsonb, p_markup_ppm int default 0
+) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+    v_cost  gateway.rates := jsonb_populate_record(null::gateway.rates, p_cost);
+    v_price gateway.rates;
+    v_id    bigint;
+begin
+    if v_cost.input_tokens is null or v_cost.output_tokens is null then
+        raise exception 'an offer needs a price for input_tokens and output_tokens' using errcode = 'invalid_parameter_value';
+    end if;
+    -- A cache whose price nobody published is charged as plain input.
+    v_cost.cached_input_tokens := coalesce(v_cost.cached_input_tokens, v_cost.input_tokens);
+    v_cost.cache_write_tokens := coalesce(v_cost.cache_write_tokens, v_cost.input_tokens);
+    v_cost.images := coalesce(v_cost.images, 0);
+    v_cost.requests := coalesce(v_cost.requests, 0);
+    v_price := row(
+        gateway.mark_up(v_cost.input_tokens, p_markup_ppm), gateway.mark_up(v_cost.cached_input_tokens, p_markup_ppm),
+        gateway.mark_up(v_cost.cache_write_tokens, p_markup_ppm), gateway.mark_up(v_cost.output_tokens, p_markup_ppm),
+        gateway.mark_up(v_cost.images, p_markup_ppm), gateway.mark_up(v_cost.requests, p_markup_ppm));
+    select price.id into v_id
+      from gateway.provider_offers as offer
+      join gateway.prices as price on price.id = offer.price_id
+     where offer.model_id = p_model_id and offer.provider = p_provider and price.cost = v_cost and price.price = v_price;
+    if not found then
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
+        values (p_model_id, p_provider, v_cost, v_price, p_markup_ppm)
+        returning id into v_id;
+    end if;
+    insert into gateway.provider_offers (model_id, provider, upstream_model, price_id)
+    values (p_model_id, p_provider, p_upstream_model, v_id)
+    on conflict (model_id, provider) do update set upstream_model = excluded.upstream_model, price_id = excluded.price_id;
+    return jsonb_build_object('price_id', v_id);
+end $$;
+comment on function api.publish_offer is
+    'Puts a model on offer at a provider. A changed cost or markup makes a new price version; the same again changes nothing.';
+
+-- What test keys reach, whatever model they ask for: answers made inside the function, free on purpose.
+insert into gateway.models (id, name, description, context_length, max_output_tokens, image_input_tokens, input_modalities)
+values ('simulated/echo', 'Echo', 'Answers inside the gateway, at no cost. Test keys get this answer for every model.',
+        128000, 16384, 1000, '{text,image}');
+select api.publish_offer('simulated/echo', 'simulated', 'echo', '{"input_tokens": 0, "output_tokens": 0}');

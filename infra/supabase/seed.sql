@@ -1,0 +1,24 @@
+-- What a new installation starts with. Applying it again changes nothing but corrected values.
+insert into gateway.plans (id, name, requests_per_minute, tokens_per_minute, concurrency,
+                           requests_per_day, tokens_per_day, requests_per_month, tokens_per_month)
+values ('free', 'Free', 20, 200000, 4, 500, 2000000, 5000, 20000000),
+       ('pay_as_you_go', 'Pay as you go', 600, 4000000, 64, null, null, null, null)
+on conflict (id) do nothing;
+
+insert into gateway.models (id, name, description, context_length, max_output_tokens, image_input_tokens, input_modalities, supported_parameters)
+values ('openai/gpt-5-mini', 'GPT-5 mini', 'A fast, inexpensive reasoning model.', 400000, 128000, 1536, '{text,image}', '{tools,response_format,max_tokens,seed,reasoning}'),
+       ('anthropic/claude-sonnet-4.5', 'Claude Sonnet 4.5', 'A strong model for code and agents.', 200000, 64000, 1600, '{text,image}', '{tools,max_tokens,temperature,reasoning}'),
+       ('meta-llama/llama-3.3-70b-instruct', 'Llama 3.3 70B Instruct', 'An open model offered by many providers.', 131072, 16384, null, '{text}', '{tools,response_format,max_tokens,temperature,seed,logprobs}'),
+       ('deepseek/deepseek-chat-v3.1', 'DeepSeek V3.1', 'A large open mixture-of-experts model.', 163840, 32768, null, '{text}', '{tools,response_format,max_tokens,temperature}'),
+       ('qwen/qwen3-32b', 'Qwen3 32B', 'A dense open model with hybrid thinking.', 40960, 16384, null, '{text}', '{tools,max_tokens,temperature}')
+on conflict (id) do nothing;
+
+-- Nano-dollars per million tokens: 0.25 USD is 250000000. The markup is 5 %.
+select api.publish_offer('openai/gpt-5-mini', 'openrouter', 'openai/gpt-5-mini', '{"input_tokens": 250000000, "cached_input_tokens": 25000000, "output_tokens": 2000000000}', 50000);
+select api.publish_offer('openai/gpt-5-mini', 'portkey', '@openai/gpt-5-mini', '{"input_tokens": 250000000, "cached_input_tokens": 25000000, "output_tokens": 2000000000}', 50000);
+select api.publish_offer('anthropic/claude-sonnet-4.5', 'openrouter', 'anthropic/claude-sonnet-4.5', '{"input_tokens": 3000000000, "cached_input_tokens": 300000000, "cache_write_tokens": 3750000000, "output_tokens": 15000000000}', 50000);
+select api.publish_offer('meta-llama/llama-3.3-70b-instruct', 'openrouter', 'meta-llama/llama-3.3-70b-instruct', '{"input_tokens": 130000000, "output_tokens": 390000000}', 50000);
+select api.publish_offer('meta-llama/llama-3.3-70b-instruct', 'featherless', 'meta-llama/Llama-3.3-70B-Instruct', '{"input_tokens": 100000000, "output_tokens": 100000000}', 50000);
+select api.publish_offer('deepseek/deepseek-chat-v3.1', 'openrouter', 'deepseek/deepseek-chat-v3.1', '{"input_tokens": 200000000, "output_tokens": 800000000}', 50000);
+select api.publish_offer('deepseek/deepseek-chat-v3.1', 'chutes', 'deepseek-ai/DeepSeek-V3.1', '{"input_tokens": 200000000, "output_tokens": 800000000}', 50000);
+select api.publish_offer('qwen/qwen3-32b', 'chutes', 'Qwen/Qwen3-32B', '{"input_tokens": 80000000, "output_tokens": 240000000}', 50000);

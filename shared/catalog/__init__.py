@@ -1,0 +1,1 @@
+"""Models, offers and prices."""

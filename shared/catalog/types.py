@@ -1,0 +1,54 @@
+"""Models and their offers as the database lists them."""
+
+import msgspec
+
+from shared.core.ids import ModelId, ProviderSlug
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What a unit costs the customer, in nano-dollars per million units."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    images: int
+    requests: int
+
+
+class ModelOffer(msgspec.Struct, frozen=True):
+    """A model at one provider."""
+
+    provider: ProviderSlug
+    max_output_tokens: int
+    rates: Rates
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model under its canonical id, with its offers, cheapest first."""
+
+    id: ModelId
+    name: str
+    description: str
+    created: int
+    context_length: int
+    max_output_tokens: int
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+    supported_parameters: tuple[str, ...]
+    offers: tuple[ModelOffer, ...]
+
+    @property
+    def is_free(self) -> bool:
+        """Whether some offer of it costs nothing."""
+        return any(
+            offer.rates.input_tokens == offer.rates.output_tokens == offer.rates.requests == 0 for offer in self.offers
+        )
+
+
+class ProviderRecord(msgspec.Struct, frozen=True):
+    """How a provider answered us in the last hour."""
+
+    requests: int
+    success_rate: float
+    median_latency_ms: int | None

@@ -1,0 +1,1 @@
+"""One vendor per file; the only code that speaks to the outside."""

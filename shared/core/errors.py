@@ -1,0 +1,58 @@
+"""The one family of refusals: each subclass is a fact, stands beside its rule, and becomes an answer at the edge."""
+
+from collections.abc import Mapping
+
+
+class GatewayError(Exception):
+    """A refusal that a customer may read.
+
+    status, code and type are the class's; message says what happened and what to do next; param names the
+    request field at fault; headers are added to the answer. is_retryable: waiting seconds may mend it.
+    """
+
+    status: int = 400
+    code: str = "invalid_request"
+    type: str = "invalid_request_error"
+    is_retryable: bool = False
+
+    def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers: dict[str, str] = dict(headers or {})
+
+
+class InvalidRequest(GatewayError):
+    """The request is not what the contract says; param names the field."""
+
+
+class StoreUnavailable(GatewayError):
+    """Our own storage did not answer as it must; never the customer's fault, so never 401, 402 or 429."""
+
+    status = 503
+    code = "storage_unavailable"
+    type = "server_error"
+    is_retryable = True
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"The gateway's {store} is not available right now. Nothing was charged; retry in a few seconds.",
+            headers={"Retry-After": "2"},
+        )
+
+
+def envelope(error: GatewayError, request_id: str | None) -> dict[str, dict[str, str | bool | None]]:
+    """Return the error as OpenAI writes one, with what a customer needs to ask about it.
+
+    source  https://platform.openai.com/docs/guides/error-codes/api-errors
+    """
+    return {
+        "error": {
+            "message": error.message,
+            "type": error.type,
+            "code": error.code,
+            "param": error.param,
+            "request_id": request_id,
+            "retryable": error.is_retryable,
+        }
+    }

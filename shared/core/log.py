@@ -1,0 +1,25 @@
+"""One JSON line per event on standard output; never a key, a prompt or an answer."""
+
+import json
+import sys
+from contextvars import ContextVar
+from typing import Literal
+
+from shared.core.ids import RequestId
+
+Level = Literal["info", "warning", "error"]
+
+request_id_in_context: ContextVar[RequestId | None] = ContextVar("request_id", default=None)
+
+
+def log_event(event: str, *, level: Level = "info", **fields: str | int | float | bool | None) -> None:
+    """Write one line: `event` is noun_verb, the other fields carry their units in their names.
+
+    policy  never raises: a log that cannot be written must not fail the request
+    """
+    line = {"event": event, "level": level, "request_id": request_id_in_context.get(), **fields}
+    try:
+        sys.stdout.write(json.dumps({name: value for name, value in line.items() if value is not None}) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        return

@@ -1,0 +1,148 @@
+"""The only reader of the environment: one frozen settings class per function, listing exactly what it needs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.core.ids import ProviderSlug
+
+Environment = Mapping[str, str]
+AddressSource = Literal["vercel", "lambda", "direct"]
+
+ADDRESS_SOURCES: tuple[AddressSource, ...] = ("vercel", "lambda", "direct")
+PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
+MINIMUM_SECRET_LENGTH = 32
+DEFAULT_TIME_LIMIT_S = 300
+# Reasoning models may think for a minute without a word.
+DEFAULT_SILENCE_LIMIT_S = 120
+
+
+class SettingsError(Exception):
+    """The environment lacks a variable or holds one that cannot be; the function refuses to start."""
+
+
+def read_environment() -> Environment:
+    """Return the process's environment; nothing else may ask for it."""
+    return os.environ
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where state lives: Supabase for all of it, Upstash Redis for rate limits."""
+
+    supabase_url: str
+    supabase_key: str
+    redis_url: str
+    redis_token: str
+
+    @classmethod
+    def read(cls, environment: Environment) -> "StoreSettings":
+        """Read the four addresses and keys.
+
+        raises  SettingsError
+        """
+        return cls(
+            supabase_url=_required(environment, "SUPABASE_URL").rstrip("/"),
+            supabase_key=_required(environment, "SUPABASE_SERVICE_ROLE_KEY"),
+            redis_url=_required(environment, "UPSTASH_REDIS_REST_URL").rstrip("/"),
+            redis_token=_required(environment, "UPSTASH_REDIS_REST_TOKEN"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCredentials:
+    """How one provider is reached by us; base_url is None where the provider's record already says it."""
+
+    api_key: str
+    base_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSettings:
+    """What the catalog function needs."""
+
+    stores: StoreSettings
+
+    @classmethod
+    def read(cls, environment: Environment) -> "CatalogSettings":
+        """Read the catalog's settings.
+
+        raises  SettingsError
+        """
+        return cls(stores=StoreSettings.read(environment))
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What the chat function needs.
+
+    time_limit_s is the platform's own limit; the function answers by itself before it.
+    silence_limit_s: for how long a provider's stream may send nothing before it counts as cut.
+    secret_keys are newest first: the first one signs, all of them are recognised.
+    """
+
+    stores: StoreSettings
+    secret_keys: tuple[str, ...]
+    providers: Mapping[ProviderSlug, ProviderCredentials]
+    address_source: AddressSource
+    time_limit_s: int
+    silence_limit_s: int
+
+    @classmethod
+    def read(cls, environment: Environment) -> "ChatSettings":
+        """Read the chat function's settings.
+
+        raises  SettingsError
+        """
+        return cls(
+            stores=StoreSettings.read(environment),
+            secret_keys=_secret_keys(environment),
+            providers=_providers(environment),
+            address_source=_address_source(environment),
+            time_limit_s=_positive_int(environment, "FUNCTION_TIME_LIMIT_S", DEFAULT_TIME_LIMIT_S),
+            silence_limit_s=_positive_int(environment, "PROVIDER_SILENCE_LIMIT_S", DEFAULT_SILENCE_LIMIT_S),
+        )
+
+
+def _required(environment: Environment, name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set")
+    return value
+
+
+def _secret_keys(environment: Environment) -> tuple[str, ...]:
+    secrets = tuple(secret.strip() for secret in _required(environment, "SECRET_KEY").split(","))
+    if any(len(secret) < MINIMUM_SECRET_LENGTH for secret in secrets):
+        raise SettingsError(f"SECRET_KEY: each secret of the list needs at least {MINIMUM_SECRET_LENGTH} characters")
+    return secrets
+
+
+def _providers(environment: Environment) -> dict[ProviderSlug, ProviderCredentials]:
+    providers: dict[ProviderSlug, ProviderCredentials] = {}
+    for slug in PROVIDER_SLUGS:
+        api_key = environment.get(f"{slug.upper()}_API_KEY", "").strip()
+        base_url = environment.get(f"{slug.upper()}_BASE_URL", "").strip().rstrip("/")
+        if base_url and not api_key:
+            raise SettingsError(f"{slug.upper()}_BASE_URL is set but {slug.upper()}_API_KEY is not")
+        if api_key:
+            providers[ProviderSlug(slug)] = ProviderCredentials(api_key=api_key, base_url=base_url or None)
+    return providers
+
+
+def _address_source(environment: Environment) -> AddressSource:
+    value = environment.get("CLIENT_ADDRESS_SOURCE", "direct").strip()
+    for source in ADDRESS_SOURCES:
+        if value == source:
+            return source
+    raise SettingsError(f"CLIENT_ADDRESS_SOURCE must be one of {', '.join(ADDRESS_SOURCES)}, not {value!r}")
+
+
+def _positive_int(environment: Environment, name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise SettingsError(f"{name} must be a whole number above 0, not {text!r}")
+    return int(text)

@@ -1,0 +1,118 @@
+"""One provider after the other until one answers: what counts as a failure, and the trail that is kept of them."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from shared.clients.upstream import UpstreamAnswer, UpstreamCut, UpstreamTimeout, UpstreamUnreachable
+from shared.core.clock import elapsed_ms
+from shared.core.errors import GatewayError
+from shared.core.log import log_event
+from shared.flows.inference import Inference
+from shared.ledger.types import Attempt, Offer
+from shared.providers.failures import TIMED_OUT, UNREACHABLE, ProviderFailure, classify_status, refusal_for
+from shared.providers.raw_json import MalformedAnswer
+from shared.providers.sse import EventTooLarge
+
+# An error's body is read only to classify it.
+ERROR_BODY_TIMEOUT_S = 5.0
+
+
+class AttemptFailed(Exception):
+    """A provider did not give an answer that can be passed on; status is None where no headers came."""
+
+    def __init__(self, failure: ProviderFailure, status: int | None) -> None:
+        super().__init__(failure.kind.value)
+        self.failure = failure
+        self.status = status
+
+
+@dataclass(slots=True)
+class Trail:
+    """What was tried for one request. is_reached: a provider may have seen it, so it cannot be voided any more."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    is_reached: bool = False
+    last_offer: Offer | None = None
+    first_byte_ms: int | None = None
+
+
+async def attempt_in_turn[T](
+    inference: Inference, offers: Sequence[Offer], call: Callable[[Offer], Awaitable[T]], trail: Trail
+) -> T:
+    """Call the offers' providers in turn and return the first answer.
+
+    raises  the refusal that the last failure means for the client, or the first that is the client's own fault
+    """
+    refusal: GatewayError = refusal_for(UNREACHABLE)
+    for offer in offers:
+        started_s = time.monotonic()
+        trail.last_offer = offer
+        try:
+            answer = await call(offer)
+        except UpstreamUnreachable as error:
+            failed = AttemptFailed(UNREACHABLE, None)
+            _note_failure(inference, offer, (str(error), started_s), failed, trail)
+        except (UpstreamTimeout, UpstreamCut, MalformedAnswer, EventTooLarge) as error:
+            trail.is_reached = True
+            failed = AttemptFailed(TIMED_OUT if isinstance(error, UpstreamTimeout) else UNREACHABLE, None)
+            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+        except AttemptFailed as error:
+            trail.is_reached = True
+            failed = error
+            _note_failure(inference, offer, (error.failure.kind.value, started_s), failed, trail)
+        else:
+            trail.is_reached = True
+            trail.first_byte_ms = elapsed_ms(started_s)
+            inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
+            trail.attempts.append(_attempt(offer, 200, "answered", started_s, is_success=True))
+            return answer
+        refusal = refusal_for(failed.failure)
+        if not failed.failure.is_retryable_elsewhere:
+            break
+    raise refusal
+
+
+async def check_status(answer: UpstreamAnswer) -> None:
+    """Let a 200 pass.
+
+    raises  AttemptFailed for any other status, with what its body says about the cause
+    """
+    if answer.status == 200:
+        return
+    try:
+        body = await answer.read_all(ERROR_BODY_TIMEOUT_S)
+    except (UpstreamTimeout, UpstreamCut):
+        body = b""
+    finally:
+        answer.close()
+    raise AttemptFailed(classify_status(answer.status, answer.headers, body), answer.status)
+
+
+def _note_failure(
+    inference: Inference, offer: Offer, cause: tuple[str, float], failed: AttemptFailed, trail: Trail
+) -> None:
+    reason, started_s = cause
+    if failed.failure.is_retryable_elsewhere:
+        inference.health.record_failure(offer.provider, offer.model_id)
+    trail.attempts.append(_attempt(offer, failed.status, reason, started_s, is_success=False))
+    log_event(
+        "attempt_failed",
+        level="warning",
+        provider=offer.provider,
+        model_id=offer.model_id,
+        status=failed.status,
+        reason=reason,
+        duration_ms=elapsed_ms(started_s),
+    )
+
+
+def _attempt(offer: Offer, status: int | None, reason: str, started_s: float, *, is_success: bool) -> Attempt:
+    return Attempt(
+        provider=offer.provider,
+        model_id=offer.model_id,
+        status=status,
+        is_success=is_success,
+        reason=reason,
+        first_byte_ms=elapsed_ms(started_s),
+    )

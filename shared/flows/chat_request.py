@@ -1,0 +1,114 @@
+"""A chat completion as it is asked for, checked and bounded, ready to be metered."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.core.ids import ModelId, ProviderSlug
+from shared.flows.attempt_providers import Trail
+from shared.flows.inference import Caller, ConfiguredProvider, Inference
+from shared.flows.meter_request import Meter, MeteredRequest, open_meter
+from shared.ledger.types import Bounds, Offer
+from shared.providers.openai_chat import build_request
+from shared.providers.request_counts import RequestCounts, count_request
+from shared.providers.request_fields import refuse_unpriced_fields
+from shared.providers.simulated import SIMULATED
+from shared.routing.attempts import allowed_providers, plan_attempts
+from shared.routing.types import DataCollection, Preferences
+
+SCOPE = "inference"
+# What an answer may be long when the client does not say: held for, and sent to the provider when it is no stream.
+DEFAULT_OUTPUT_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """The request's body and the fields of it that we read.
+
+    models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say
+    """
+
+    body: Mapping[str, Any]
+    models: tuple[ModelId, ...]
+    preferences: Preferences
+    choices: int
+    max_output_tokens: int | None
+    is_stream: bool
+    is_usage_wanted: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Chat:
+    """An admitted chat request: its meter, the attempts to make, and the trail of those made."""
+
+    inference: Inference
+    request: ChatRequest
+    counts: RequestCounts
+    meter: Meter
+    offers: tuple[Offer, ...]
+    trail: Trail
+
+    def provider_of(self, offer: Offer) -> ConfiguredProvider:
+        """Return whom the offer is served by."""
+        return self.inference.providers[offer.provider]
+
+    def remaining_s(self) -> float:
+        """Return the seconds left until the request has to end."""
+        return max(0.0, self.meter.deadline_s - time.monotonic())
+
+    def upstream_body(self, offer: Offer) -> bytes:
+        """Return what is sent to the offer's provider.
+
+        A stream without a bound of the client's goes without one and extends its hold; everything else is bounded by
+        what the hold pays for.
+        """
+        is_bounded = not self.request.is_stream or self.request.max_output_tokens is not None
+        return build_request(
+            self.request.body,
+            provider=self.provider_of(offer).record,
+            upstream_model=offer.upstream_model,
+            is_stream=self.request.is_stream,
+            max_output_tokens=offer.output_tokens if is_bounded else None,
+        )
+
+
+async def open_chat(inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str]) -> Chat:
+    """Check the request, pass the limiter and admission, and plan the attempts.
+
+    raises  UnpricedField, and whatever open_meter raises; nothing is held after any of them
+    """
+    refuse_unpriced_fields(request.body)
+    counts = count_request(request.body)
+    providers = allowed_providers(request.preferences, _available(inference, request.preferences))
+    metered = MeteredRequest(
+        scope=SCOPE,
+        models=request.models,
+        providers=providers,
+        bounds=Bounds(
+            input_tokens=counts.prompt_tokens,
+            images=counts.image_count,
+            choices=request.choices,
+            output_tokens=request.max_output_tokens or DEFAULT_OUTPUT_TOKENS,
+        ),
+    )
+    meter = await open_meter(inference, caller, metered, answer_headers)
+    return Chat(
+        inference=inference,
+        request=request,
+        counts=counts,
+        meter=meter,
+        offers=plan_attempts(meter.offers, request.preferences, inference.health),
+        trail=Trail(),
+    )
+
+
+def _available(inference: Inference, preferences: Preferences) -> tuple[ProviderSlug, ...]:
+    """Return the providers we have credentials for; without data collection, those that can be told so."""
+    if preferences.data_collection is DataCollection.ALLOW:
+        return tuple(inference.providers)
+    return tuple(
+        slug
+        for slug, provider in inference.providers.items()
+        if provider.record.honours_data_collection or slug == SIMULATED.slug
+    )

@@ -1,0 +1,76 @@
+"""What a chat request used: as the provider reports it, or as we count it where that is missing or cannot be."""
+
+from dataclasses import dataclass
+
+from shared.core.log import log_event
+from shared.core.money import Nanos, ceil_div
+from shared.flows.chat_request import Chat
+from shared.ledger.types import Offer, Quantities, UsageSource
+from shared.providers.usage import ImplausibleUsage, UsageBounds, UsageReport, encode_usage, read_usage
+
+# The estimate for providers that do not say: about four bytes of text make a token.
+BYTES_PER_COUNTED_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedUsage:
+    """Quantities, where they come from, and the `usage` object to show where the provider's own cannot be shown."""
+
+    quantities: Quantities
+    source: UsageSource
+    reasoning_tokens: int
+    reported_cost_nanos: Nanos | None
+    shown: bytes
+
+
+def resolve_usage(chat: Chat, offer: Offer, raw_usage: bytes | None, output_bytes: int) -> ResolvedUsage:
+    """Return what is to be charged for an answer, or the part of one, of `output_bytes` bytes of text.
+
+    policy  a report that cannot be is not believed: it is logged, and the answer is counted instead
+    """
+    bounds = UsageBounds(
+        max_input_tokens=max(offer.context_length, offer.input_tokens),
+        max_output_tokens_total=chat.request.choices * offer.max_output_tokens,
+    )
+    try:
+        report = read_usage(raw_usage, bounds=bounds)
+    except ImplausibleUsage as implausible:
+        log_event("usage_implausible", level="error", provider=offer.provider, reason=str(implausible))
+        report = None
+    if report is not None and raw_usage is not None:
+        return _resolved(report, UsageSource.PROVIDER, raw_usage)
+    report = UsageReport(
+        input_tokens=counted_input_tokens(chat, offer),
+        cached_input_tokens=0,
+        cache_write_tokens=0,
+        output_tokens=min(counted_output_tokens(output_bytes), bounds.max_output_tokens_total),
+        reasoning_tokens=0,
+        reported_cost_nanos=None,
+    )
+    return _resolved(report, UsageSource.COUNTED, encode_usage(report))
+
+
+def counted_input_tokens(chat: Chat, offer: Offer) -> int:
+    """Estimate the prompt: its text, and its images at their model's rule."""
+    image_tokens = offer.input_tokens - chat.counts.prompt_tokens
+    return ceil_div(chat.counts.text_bytes, BYTES_PER_COUNTED_TOKEN) + max(0, image_tokens)
+
+
+def counted_output_tokens(output_bytes: int) -> int:
+    """Estimate an answer from the bytes of its text."""
+    return ceil_div(output_bytes, BYTES_PER_COUNTED_TOKEN)
+
+
+def _resolved(report: UsageReport, source: UsageSource, shown: bytes) -> ResolvedUsage:
+    return ResolvedUsage(
+        quantities=Quantities(
+            input_tokens=report.input_tokens,
+            cached_input_tokens=report.cached_input_tokens,
+            cache_write_tokens=report.cache_write_tokens,
+            output_tokens=report.output_tokens,
+        ),
+        source=source,
+        reasoning_tokens=report.reasoning_tokens,
+        reported_cost_nanos=report.reported_cost_nanos,
+        shown=shown,
+    )

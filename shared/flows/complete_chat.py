@@ -1,0 +1,84 @@
+"""A chat completion answered whole."""
+
+from dataclasses import dataclass
+
+from shared.core.pulse import wait_with_pulse
+from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check_status
+from shared.flows.chat_request import Chat, ChatRequest, open_chat
+from shared.flows.chat_usage import resolve_usage
+from shared.flows.inference import Caller, Inference
+from shared.flows.meter_request import RENEW_EVERY_S
+from shared.flows.settle_chat import close_unanswered, settle_answer
+from shared.ledger.types import Offer, Outcome
+from shared.providers import simulated
+from shared.providers.failures import classify_error
+from shared.providers.openai_chat import Completion, complete_answer, read_completion
+from shared.providers.raw_json import MalformedAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    offer: Offer
+    body: bytes
+    completion: Completion
+
+
+async def complete_chat(
+    inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str]
+) -> bytes:
+    """Admit the request, have the first provider that can answer it, charge it, and return the completion's JSON.
+
+    answer_headers gets X-Generation-Id, X-Provider and the rate-limit headers.
+
+    raises  GatewayError subclasses; none of them is charged
+    """
+    chat = await open_chat(inference, caller, request, answer_headers)
+    is_answered = False
+    try:
+        answer = await wait_with_pulse(
+            attempt_in_turn(inference, chat.offers, lambda offer: _ask(chat, offer), chat.trail),
+            chat.meter.keep_alive,
+            first_s=RENEW_EVERY_S,
+            then_s=RENEW_EVERY_S,
+        )
+        is_answered = True
+    finally:
+        if not is_answered:
+            await close_unanswered(chat)
+    answer_headers["X-Provider"] = answer.offer.provider
+    return await _settle(chat, answer)
+
+
+async def _settle(chat: Chat, answer: _Answer) -> bytes:
+    resolved = resolve_usage(chat, answer.offer, answer.completion.usage, answer.completion.output_bytes)
+    settlement = await settle_answer(chat, answer.offer, resolved, Outcome.COMPLETED)
+    cost = None if settlement is None else settlement.cost_nanos
+    return complete_answer(answer.body, usage=resolved.shown, cost=cost)
+
+
+async def _ask(chat: Chat, offer: Offer) -> _Answer:
+    """Ask one provider.
+
+    raises  AttemptFailed, MalformedAnswer, and what the upstream client raises
+    """
+    if offer.provider == simulated.SIMULATED.slug:
+        body = simulated.answer(chat.request.body)
+        return _Answer(offer, body, read_completion(body))
+    provider = chat.provider_of(offer)
+    response = await chat.inference.upstream.post(
+        provider.chat_url,
+        provider.record.authorise(provider.api_key),
+        chat.upstream_body(offer),
+        timeout_s=chat.remaining_s(),
+    )
+    await check_status(response)
+    try:
+        body = await response.read_all(chat.remaining_s())
+    finally:
+        response.close()
+    completion = read_completion(body)
+    if completion.error is not None:
+        raise AttemptFailed(classify_error(completion.error), response.status)
+    if completion.choices == 0:
+        raise MalformedAnswer("a completion without choices")
+    return _Answer(offer, body, completion)

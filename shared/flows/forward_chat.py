@@ -1,0 +1,131 @@
+"""What has passed through a stream so far: read beside the bytes, which go on as they came."""
+
+from shared.clients.upstream import UpstreamCut
+from shared.core.errors import GatewayError
+from shared.flows.chat_request import DEFAULT_OUTPUT_TOKENS, Chat
+from shared.flows.chat_usage import counted_output_tokens
+from shared.flows.open_stream import OpenStream
+from shared.ledger.types import Quantities
+from shared.providers.failures import classify_error, refusal_for
+from shared.providers.openai_chat import DONE_PAYLOAD, Chunk, read_chunk, strip_usage
+from shared.providers.raw_json import MalformedAnswer
+from shared.providers.sse import Event, EventTooLarge
+
+# The hold is extended while this much of it is still unused, so that a provider's batch of tokens is covered.
+EXTENSION_MARGIN_TOKENS = 512
+
+
+class StreamInterrupted(GatewayError):
+    """The provider ended its answer in the middle."""
+
+    status = 502
+    code = "stream_interrupted"
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The provider ended its answer early. What arrived is charged; send the request again for the rest."
+        )
+
+
+class StreamTimedOut(GatewayError):
+    """The answer took longer than this function may run."""
+
+    status = 504
+    code = "time_limit_reached"
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("The answer took longer than a request may. What arrived is charged; ask for a shorter one.")
+
+
+class Forwarded:
+    """One answer under way. is_complete: the provider said all of it; is_over: no more is to be read."""
+
+    def __init__(self, chat: Chat, opened: OpenStream) -> None:
+        self.chat = chat
+        self.opened = opened
+        self.raw_usage: bytes | None = None
+        self.output_bytes = 0
+        self.last_chunk: Chunk | None = None
+        self.refusal: GatewayError = StreamInterrupted()
+        self.is_complete = False
+        self.is_over = False
+        self._is_at_end = False
+        self._finished: set[int] = set()
+        self._text_chunks = 0
+        self._held_tokens = chat.request.choices * opened.offer.output_tokens
+
+    def take(self, events: list[Event]) -> bytes:
+        """Read events and return the bytes to pass on: all of them but usage, [DONE], and what follows an error."""
+        passed: list[bytes] = []
+        for event in events:
+            if event.data == DONE_PAYLOAD:
+                self.is_complete = self.is_over = True
+                break
+            try:
+                raw = self._take_chunk(event)
+            except MalformedAnswer:
+                self.interrupt()
+                break
+            if self.is_over:
+                break
+            passed.append(raw)
+        if self._is_at_end and not self.is_over:
+            # Without [DONE] an answer is complete when every choice said that it is finished.
+            self.is_over = True
+            self.is_complete = len(self._finished) >= self.chat.request.choices
+        return b"".join(passed)
+
+    async def read(self, timeout_s: float) -> list[Event]:
+        """Return the next events, none when there was only a part of one; the end of the stream ends the answer.
+
+        raises  UpstreamTimeout, UpstreamCut
+        """
+        data = await self.opened.source.read_some(timeout_s)
+        try:
+            if data:
+                return self.opened.parser.feed(data)
+        except EventTooLarge as error:
+            raise UpstreamCut(str(error)) from error
+        self._is_at_end = True
+        ending = self.opened.parser.finish()
+        if ending.unfinished is not None and ending.unfinished.data == DONE_PAYLOAD:
+            return [*ending.events, ending.unfinished]
+        return ending.events
+
+    def interrupt(self, refusal: GatewayError | None = None) -> None:
+        """End the answer here; the client is told why."""
+        self.is_over = True
+        self.refusal = refusal or self.refusal
+
+    async def extend_when_due(self) -> None:
+        """Have the hold grow with an answer that nobody bounded.
+
+        raises  InsufficientCredits when the balance cannot pay for more
+        """
+        used_tokens = max(counted_output_tokens(self.output_bytes), self._text_chunks)
+        if used_tokens + EXTENSION_MARGIN_TOKENS * self.chat.request.choices <= self._held_tokens:
+            return
+        offer = self.opened.offer
+        limit = self.chat.request.choices * offer.max_output_tokens
+        if self.chat.request.max_output_tokens is not None or self._held_tokens >= limit:
+            return
+        self._held_tokens = min(limit, max(2 * self._held_tokens, used_tokens + DEFAULT_OUTPUT_TOKENS))
+        quantities = Quantities(input_tokens=offer.input_tokens, output_tokens=self._held_tokens)
+        await self.chat.meter.extend(offer.price_id, quantities)
+
+    def _take_chunk(self, event: Event) -> bytes:
+        chunk = read_chunk(event.data)
+        if chunk.error is not None:
+            self.interrupt(refusal_for(classify_error(chunk.error)))
+            return b""
+        if chunk.id or self.last_chunk is None:
+            self.last_chunk = chunk
+        self.output_bytes += chunk.output_bytes
+        self._text_chunks += chunk.output_bytes > 0
+        self._finished.update(chunk.finished)
+        if chunk.usage is None:
+            return event.raw
+        self.raw_usage = chunk.usage
+        return strip_usage(event.data) if chunk.has_choices else b""

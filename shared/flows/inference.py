@@ -1,0 +1,74 @@
+"""What every inference flow works with: the stores, the providers, and who is calling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.clients.upstream import Upstream
+from shared.core.ids import ProviderSlug
+from shared.core.settings import ProviderCredentials
+from shared.keys.format import KeyEnvironment
+from shared.ledger.store import Ledger
+from shared.limits.store import Limiter
+from shared.providers.record import Provider
+from shared.providers.registry import PROVIDERS
+from shared.providers.simulated import SIMULATED
+from shared.routing.health import ProviderHealth
+
+# The time that a function keeps for itself before the platform ends it: to settle and to say so.
+RESERVE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredProvider:
+    """A provider with our credentials for it."""
+
+    record: Provider
+    base_url: str
+    api_key: str
+
+    @property
+    def chat_url(self) -> str:
+        """Where chat completions are sent."""
+        return f"{self.base_url}{self.record.chat_path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """One function's means for inference, built once.
+
+    units   time_limit_s: the platform's limit on a request; silence_limit_s: for how long a provider may send nothing
+    """
+
+    ledger: Ledger
+    limiter: Limiter
+    upstream: Upstream
+    health: ProviderHealth
+    providers: Mapping[ProviderSlug, ConfiguredProvider]
+    time_limit_s: float
+    silence_limit_s: float
+
+    @property
+    def deadline_s(self) -> float:
+        """How long a request may take before we end it ourselves."""
+        return max(1.0, self.time_limit_s - RESERVE_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is calling: the key's fingerprints, newest secret first, and where the request came from."""
+
+    fingerprints: tuple[str, ...]
+    environment: KeyEnvironment
+    address: str
+    origin_host: str | None
+
+
+def configure_providers(
+    credentials: Mapping[ProviderSlug, ProviderCredentials],
+) -> dict[ProviderSlug, ConfiguredProvider]:
+    """Return the providers that we have credentials for, and the one that answers inside the function."""
+    configured = {
+        slug: ConfiguredProvider(PROVIDERS[slug], given.base_url or PROVIDERS[slug].base_url, given.api_key)
+        for slug, given in credentials.items()
+    }
+    return {**configured, SIMULATED.slug: ConfiguredProvider(SIMULATED, base_url="", api_key="")}

@@ -1,0 +1,269 @@
+"""From the door to the hold and from the answer to the books: what every metered request does before and after."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from shared.core.errors import StoreUnavailable
+from shared.core.finish import finish
+from shared.core.ids import GenerationId, ModelId, PriceId, ProviderSlug, format_generation_id, new_generation_id
+from shared.core.log import log_event
+from shared.flows.inference import RESERVE_S, Caller, Inference
+from shared.keys.format import InvalidApiKey
+from shared.ledger.refusals import refusal_error
+from shared.ledger.types import (
+    AdmissionRequest,
+    Admitted,
+    Bounds,
+    LimitsPolicy,
+    MinuteLimits,
+    Quantities,
+    Refused,
+    Settlement,
+    Unchanged,
+    Usage,
+)
+from shared.limits.headers import rate_limit_headers
+from shared.limits.refusals import RateLimited
+from shared.limits.types import FailedOpen, KeyPolicy, KeyUnknown, KeyUnseen, RatePolicy, Reservation, ReserveAnswer
+
+# How long a hold outlives its request's own deadline, for a settlement that is slow.
+HOLD_GRACE_S = 60
+SETTLE_DEADLINE_S = RESERVE_S / 2
+RENEW_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeteredRequest:
+    """What is asked of the meter: which models, which providers may serve them, and how much it may come to."""
+
+    scope: str
+    models: tuple[ModelId, ...]
+    providers: tuple[ProviderSlug, ...]
+    bounds: Bounds
+
+    @property
+    def tokens(self) -> int:
+        """The most tokens that the limiter has to reserve."""
+        return self.bounds.input_tokens + self.bounds.choices * self.bounds.output_tokens
+
+
+class Meter:
+    """An admitted request: its hold, its lease, and the one way in which it ends."""
+
+    def __init__(
+        self,
+        inference: Inference,
+        generation_id: GenerationId,
+        admitted: Admitted,
+        reservation: Reservation | None,
+    ) -> None:
+        self.generation_id = generation_id
+        self.offers = admitted.offers
+        self.started_s = time.monotonic()
+        self._inference = inference
+        self._reservation = reservation
+        self._renewed_s = self.started_s
+
+    @property
+    def deadline_s(self) -> float:
+        """When the request must have ended, on the monotonic clock."""
+        return self.started_s + self._inference.deadline_s
+
+    async def keep_alive(self) -> None:
+        """Renew the lease when it is due; call it whenever the request is awake."""
+        now_s = time.monotonic()
+        if self._reservation is not None and now_s - self._renewed_s >= RENEW_EVERY_S:
+            self._renewed_s = now_s
+            await self._inference.limiter.renew(self._reservation)
+
+    async def extend(self, price_id: PriceId, quantities: Quantities) -> None:
+        """Have the hold cover these total quantities.
+
+        raises  InsufficientCredits and its kin; StoreUnavailable
+        """
+        answer = await self._inference.ledger.extend_hold(self.generation_id, price_id, quantities)
+        if isinstance(answer, Refused):
+            if answer.code == "insufficient_credits":
+                raise refusal_error(answer)
+            log_event("hold_extension_refused", level="error", code=answer.code, generation_id=self._id)
+            raise StoreUnavailable("ledger")
+
+    async def settle(self, usage: Usage) -> Settlement | None:
+        """Charge the request and give its lease back, in parallel, whatever happens to the caller.
+
+        shape   None when the ledger did not answer: the customer keeps the answer, and a log line keeps the record
+        """
+        try:
+            settlement, _ = await finish(
+                _both(self._settle(usage), self._release(usage.quantities.tokens)), deadline_s=SETTLE_DEADLINE_S
+            )
+        except TimeoutError:
+            self._log_unsettled(usage, "timeout")
+            return None
+        return settlement
+
+    async def void(self) -> None:
+        """End a request that reached no provider, at no charge, whatever happens to the caller."""
+        await finish(_both(self._void(), self._release(0)), deadline_s=SETTLE_DEADLINE_S)
+
+    async def _settle(self, usage: Usage) -> Settlement | None:
+        try:
+            answer = await self._inference.ledger.settle(self.generation_id, usage)
+        except StoreUnavailable:
+            self._log_unsettled(usage, "store_unavailable")
+            return None
+        if isinstance(answer, Refused):
+            self._log_unsettled(usage, answer.code)
+            return None
+        if answer.shortfall_nanos or answer.cost_excess_nanos:
+            log_event(
+                "shortfall_booked",
+                level="error",
+                generation_id=self._id,
+                shortfall_nanos=answer.shortfall_nanos,
+                cost_excess_nanos=answer.cost_excess_nanos,
+            )
+        return answer
+
+    async def _void(self) -> None:
+        try:
+            answer = await self._inference.ledger.void_hold(self.generation_id)
+        except StoreUnavailable:
+            # The hold lets go by itself at its end.
+            log_event("void_failed", level="warning", generation_id=self._id)
+            return
+        if isinstance(answer, Refused | Unchanged):
+            log_event("void_changed_nothing", level="error", generation_id=self._id)
+
+    async def _release(self, used_tokens: int) -> None:
+        if self._reservation is not None:
+            await self._inference.limiter.release(self._reservation, used_tokens=used_tokens)
+
+    def _log_unsettled(self, usage: Usage, reason: str) -> None:
+        log_event(
+            "settlement_failed",
+            level="error",
+            reason=reason,
+            generation_id=self._id,
+            price_id=usage.price_id,
+            usage_source=usage.source.value,
+            outcome=usage.outcome.value,
+            **usage.quantities.to_json(),
+        )
+
+    @property
+    def _id(self) -> str:
+        return format_generation_id(self.generation_id)
+
+
+async def open_meter(
+    inference: Inference, caller: Caller, request: MeteredRequest, answer_headers: dict[str, str]
+) -> Meter:
+    """Pass the limiter, then admission: two round trips for a key seen within the hour, three at first sight.
+
+    answer_headers gets what every authenticated answer carries, refusals included.
+
+    raises  RateLimited, InvalidApiKey, the ledger's refusals, StoreUnavailable; none of them leaves a hold or a lease
+    """
+    generation_id = new_generation_id()
+    reserved = await _reserve(inference, caller, request, generation_id, answer_headers)
+    is_admitted = False
+    try:
+        admitted = await _admit(inference, caller, request, generation_id)
+        policy = _key_policy(admitted.policy) if admitted.policy is not None else None
+        if policy is not None and not isinstance(reserved, Reservation):
+            reserved = await _count_late(inference, caller, request, (generation_id, policy, reserved), admitted)
+            if isinstance(reserved, Reservation):
+                answer_headers.update(rate_limit_headers(reserved.state))
+        if isinstance(admitted, Refused):
+            raise refusal_error(admitted)
+        is_admitted = True
+    finally:
+        if not is_admitted and isinstance(reserved, Reservation):
+            await finish(inference.limiter.release(reserved, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
+    answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
+    return Meter(inference, generation_id, admitted, reserved if isinstance(reserved, Reservation) else None)
+
+
+async def _reserve(
+    inference: Inference,
+    caller: Caller,
+    request: MeteredRequest,
+    generation_id: GenerationId,
+    answer_headers: dict[str, str],
+) -> Reservation | KeyUnseen | FailedOpen:
+    answer: ReserveAnswer = await inference.limiter.reserve(
+        key=caller.fingerprints[0], address=caller.address, lease_id=generation_id.hex, tokens=request.tokens
+    )
+    if isinstance(answer, KeyUnknown):
+        raise InvalidApiKey
+    if isinstance(answer, Reservation):
+        answer_headers.update(rate_limit_headers(answer.state))
+    return answer
+
+
+async def _admit(
+    inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId
+) -> Admitted | Refused:
+    answer = await inference.ledger.admit(
+        AdmissionRequest(
+            generation_id=generation_id,
+            key_hmacs=caller.fingerprints,
+            scope=request.scope,
+            models=request.models,
+            providers=request.providers,
+            bounds=request.bounds,
+            lifetime_s=int(inference.deadline_s) + HOLD_GRACE_S,
+            address=caller.address,
+            origin_host=caller.origin_host,
+        )
+    )
+    if isinstance(answer, Refused) and answer.code == InvalidApiKey.code:
+        await inference.limiter.remember_unknown(caller.fingerprints[0])
+        raise InvalidApiKey
+    return answer
+
+
+async def _count_late(
+    inference: Inference,
+    caller: Caller,
+    request: MeteredRequest,
+    sighting: tuple[GenerationId, KeyPolicy, KeyUnseen | FailedOpen],
+    admitted: Admitted | Refused,
+) -> Reservation | FailedOpen:
+    """Count a request whose policy only admission knew; a refusal here takes the hold back.
+
+    raises  RateLimited
+    """
+    generation_id, policy, reserved = sighting
+    key = caller.fingerprints[0]
+    try:
+        if isinstance(reserved, FailedOpen):
+            inference.limiter.reserve_locally(policy, key=key)
+            return reserved
+        return await inference.limiter.reserve_with_policy(
+            policy, key=key, lease_id=generation_id.hex, tokens=request.tokens
+        )
+    except RateLimited:
+        if isinstance(admitted, Refused):
+            raise refusal_error(admitted) from None
+        await Meter(inference, generation_id, admitted, None).void()
+        raise
+
+
+def _key_policy(policy: LimitsPolicy) -> KeyPolicy:
+    return KeyPolicy(account_id=policy.account_id, account=_rate_policy(policy.account), key=_rate_policy(policy.key))
+
+
+def _rate_policy(limits: MinuteLimits) -> RatePolicy:
+    return RatePolicy(
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+        concurrency=limits.concurrency,
+    )
+
+
+async def _both[A, B](first: Coroutine[object, object, A], second: Coroutine[object, object, B]) -> tuple[A, B]:
+    return await asyncio.gather(first, second)

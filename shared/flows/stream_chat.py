@@ -1,0 +1,160 @@
+"""A chat completion answered as a stream: forwarded as it comes, kept alive, extended, settled before its last byte."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from shared.clients.upstream import UpstreamCut, UpstreamTimeout
+from shared.core.errors import GatewayError, envelope
+from shared.core.ids import RequestId
+from shared.core.pulse import wait_with_pulse
+from shared.flows.attempt_providers import attempt_in_turn
+from shared.flows.chat_request import Chat, ChatRequest, open_chat
+from shared.flows.chat_usage import resolve_usage
+from shared.flows.forward_chat import Forwarded, StreamTimedOut
+from shared.flows.inference import Caller, Inference
+from shared.flows.open_stream import OpenStream, ask_for_stream
+from shared.flows.settle_chat import close_unanswered, settle_answer
+from shared.ledger.types import Outcome
+from shared.providers.openai_chat import DONE, PING, error_event, usage_chunk
+
+FIRST_PING_S = 5.0
+PING_S = 15.0
+# How long an answer is still read for a client that has left, so that its provider's own bill is known.
+DRAIN_LIMIT_S = 30.0
+
+
+class Sink(Protocol):
+    """Where a stream goes. Its headers leave with the first write; answer_headers may be filled until then."""
+
+    answer_headers: dict[str, str]
+    request_id: RequestId
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the headers have left."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has hung up; writes are then dropped."""
+        ...
+
+    def when_gone(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called once the client hangs up."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting while the client is slow."""
+        ...
+
+
+async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest, sink: Sink) -> None:
+    """Admit the request and stream its answer into the sink; the money is settled before the last frame.
+
+    raises  GatewayError subclasses while nothing has been written; afterwards an error is an event
+    """
+    chat = await open_chat(inference, caller, request, sink.answer_headers)
+    try:
+        opened = await _open(chat, sink)
+    except GatewayError as refusal:
+        if not sink.is_started:
+            raise
+        await sink.write(error_event(envelope(refusal, sink.request_id)))
+        return
+    forwarded = Forwarded(chat, opened)
+    try:
+        await _forward(chat, forwarded, sink)
+    finally:
+        opened.source.close()
+        ending = await _settle(chat, forwarded, sink)
+    await sink.write(ending)
+
+
+async def _open(chat: Chat, sink: Sink) -> OpenStream:
+    """Return the first answer that begins; a request that none answers ends here, at no charge.
+
+    raises  the refusal that the last failure means
+    """
+    is_open = False
+
+    async def pulse() -> None:
+        await sink.write(PING)
+        await chat.meter.keep_alive()
+
+    try:
+        opened = await wait_with_pulse(
+            attempt_in_turn(chat.inference, chat.offers, lambda offer: ask_for_stream(chat, offer), chat.trail),
+            pulse,
+            first_s=FIRST_PING_S,
+            then_s=PING_S,
+        )
+        is_open = True
+    finally:
+        if not is_open:
+            await close_unanswered(chat)
+    sink.answer_headers["X-Provider"] = opened.offer.provider
+    return opened
+
+
+async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
+    """Pass events on until the answer is complete or cannot go on; how it ended is left in `forwarded`."""
+    opened = forwarded.opened
+    if chat.provider_of(opened.offer).record.on_disconnect == "cancel":
+        sink.when_gone(opened.source.close)
+    events = opened.events
+    gone_since_s: float | None = None
+    silent_s = 0.0
+    try:
+        while True:
+            block = forwarded.take(events)
+            if block and not sink.is_gone:
+                await sink.write(block)
+            if forwarded.is_over:
+                return
+            now_s = time.monotonic()
+            if sink.is_gone:
+                gone_since_s = gone_since_s or now_s
+                if now_s - gone_since_s >= DRAIN_LIMIT_S:
+                    return
+            if now_s >= chat.meter.deadline_s:
+                raise StreamTimedOut
+            await forwarded.extend_when_due()
+            await chat.meter.keep_alive()
+            patience_s = min(FIRST_PING_S if silent_s == 0 else PING_S, chat.inference.silence_limit_s - silent_s)
+            try:
+                events = await forwarded.read(min(patience_s, chat.remaining_s()))
+                silent_s = 0.0
+            except UpstreamTimeout:
+                events = []
+                silent_s += patience_s
+                if silent_s >= chat.inference.silence_limit_s:
+                    forwarded.interrupt()
+                    return
+                await sink.write(PING)
+    except UpstreamCut:
+        forwarded.interrupt()
+    except GatewayError as refusal:
+        forwarded.interrupt(refusal)
+
+
+async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
+    """Charge what passed, and return the last frames: they may leave only now."""
+    offer = forwarded.opened.offer
+    resolved = resolve_usage(chat, offer, forwarded.raw_usage, forwarded.output_bytes)
+    outcome = Outcome.COMPLETED
+    if not forwarded.is_complete:
+        outcome = Outcome.ABANDONED if sink.is_gone else Outcome.INTERRUPTED
+    chat.inference.health.record_throughput(
+        offer.provider,
+        offer.model_id,
+        tokens=resolved.quantities.output_tokens,
+        seconds=time.monotonic() - forwarded.opened.opened_s,
+    )
+    settlement = await settle_answer(chat, offer, resolved, outcome)
+    if not forwarded.is_complete:
+        return error_event(envelope(forwarded.refusal, sink.request_id))
+    if not chat.request.is_usage_wanted or forwarded.last_chunk is None:
+        return DONE
+    cost = None if settlement is None else settlement.cost_nanos
+    return usage_chunk(forwarded.last_chunk, usage=resolved.shown, cost=cost) + DONE

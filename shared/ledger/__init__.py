@@ -1,0 +1,1 @@
+"""Wallets, holds and settlements; the money itself moves in SQL."""

@@ -1,0 +1,104 @@
+"""The ledger's functions, one call each. Money moves there and nowhere else."""
+
+import msgspec
+
+from shared.clients.database import Database
+from shared.core.ids import GenerationId, PriceId
+from shared.ledger.types import (
+    AdmissionRequest,
+    Admitted,
+    Extended,
+    Quantities,
+    Refused,
+    Settlement,
+    Unchanged,
+    Usage,
+    Voided,
+)
+
+
+class Ledger:
+    """The books, reached through one database.
+
+    policy  closed: StoreUnavailable whenever the store does not answer as it must
+    source  infra/supabase/migrations
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
+        """Check everything that must be true before a provider is called, and hold what the request may cost.
+
+        raises  StoreUnavailable; a retry with the same generation id is safe and moves nothing twice
+        """
+        return await self._database.call(
+            "admit",
+            {
+                "p_generation_id": str(request.generation_id),
+                "p_key_hmacs": list(request.key_hmacs),
+                "p_scope": request.scope,
+                "p_models": list(request.models),
+                "p_providers": None if request.providers is None else list(request.providers),
+                "p_request": {
+                    "input_tokens": request.bounds.input_tokens,
+                    "images": request.bounds.images,
+                    "choices": request.bounds.choices,
+                    "output_tokens": request.bounds.output_tokens,
+                },
+                "p_lifetime_s": request.lifetime_s,
+                "p_address": request.address,
+                "p_origin_host": request.origin_host,
+            },
+            Admitted | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
+        )
+
+    async def extend_hold(
+        self, generation_id: GenerationId, price_id: PriceId, quantities: Quantities
+    ) -> Extended | Refused:
+        """Raise a hold to what these total quantities cost; the total is absolute, so asking twice takes once.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "extend_hold",
+            {"p_generation_id": str(generation_id), "p_price_id": price_id, "p_quantities": quantities.to_json()},
+            Extended | Refused,  # type: ignore[arg-type]
+        )
+
+    async def settle(self, generation_id: GenerationId, usage: Usage) -> Settlement | Refused:
+        """Charge what a request used and free the rest of its hold.
+
+        raises  StoreUnavailable; a retry is safe, a hold settles once
+        """
+        return await self._database.call(
+            "settle",
+            {
+                "p_generation_id": str(generation_id),
+                "p_price_id": usage.price_id,
+                "p_quantities": usage.quantities.to_json(),
+                "p_usage_source": usage.source.value,
+                "p_facts": {
+                    "outcome": usage.outcome.value,
+                    "is_stream": usage.is_stream,
+                    "attempts": msgspec.to_builtins(usage.attempts),
+                    "first_byte_ms": usage.first_byte_ms,
+                    "duration_ms": usage.duration_ms,
+                    "reasoning_tokens": usage.reasoning_tokens,
+                },
+                "p_reported_cost_nanos": usage.reported_cost_nanos,
+                "p_waived_reason": usage.waived_reason,
+            },
+            Settlement | Refused,  # type: ignore[arg-type]
+        )
+
+    async def void_hold(self, generation_id: GenerationId) -> Voided | Unchanged | Refused:
+        """End a hold at no charge; only for a request that reached no provider.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "void_hold",
+            {"p_generation_id": str(generation_id)},
+            Voided | Unchanged | Refused,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,1 @@
+"""Requests, tokens and concurrency per minute, in Redis."""

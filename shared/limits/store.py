@@ -1,0 +1,189 @@
+"""The limiter: requests and tokens per minute, and requests at once, counted in Redis by one call at each end."""
+
+from collections.abc import Sequence
+from importlib import resources
+
+from shared.clients.redis import Redis, RedisUnavailable, Script
+from shared.core.clock import ClockMs
+from shared.core.log import log_event
+from shared.limits.address import address_group
+from shared.limits.answers import Request, read_answer
+from shared.limits.local_bucket import LocalBucket
+from shared.limits.refusals import RateLimited
+from shared.limits.types import FailedOpen, KeyPolicy, Reservation, ReserveAnswer
+
+POLICY_TTL_S = 3600
+UNKNOWN_KEY_TTL_S = 60
+# While Redis is away each request would otherwise wait out the client's deadline.
+COOL_DOWN_MS = 2_000
+# A key is unseen once an hour, and in a burst until its first request is admitted; guessing needs far more.
+ADDRESS_REQUESTS_PER_MINUTE = 600
+
+
+class Limiter:
+    """Lets requests through by the policies of their key and account.
+
+    policy  open: without Redis requests go on, held by this instance's own count alone
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        clock_ms: ClockMs,
+        *,
+        address_requests_per_minute: int = ADDRESS_REQUESTS_PER_MINUTE,
+    ) -> None:
+        self._redis = redis
+        self._clock_ms = clock_ms
+        self._address_requests_per_minute = address_requests_per_minute
+        self._local = LocalBucket(clock_ms)
+        self._failed_at_ms: int | None = None
+        self._reserve_script = _load_script("reserve.lua")
+        self._release_script = _load_script("release.lua")
+        self._renew_script = _load_script("renew.lua")
+
+    async def reserve(self, *, key: str, address: str, lease_id: str, tokens: int) -> ReserveAnswer:
+        """Let one request through if the key and its account have room, in one call to Redis.
+
+        units   tokens: the most the request may use; key: the key's fingerprint in hexadecimal
+        raises  RateLimited, which has counted nothing; ValueError for a negative number of tokens
+        policy  open: FailedOpen; admission then tells the policy, and `reserve_locally` holds it
+        """
+        return await self._reserve(Request(key=key, lease_id=lease_id, tokens=tokens), address=address)
+
+    async def reserve_with_policy(
+        self, policy: KeyPolicy, *, key: str, lease_id: str, tokens: int
+    ) -> Reservation | FailedOpen:
+        """Remember the policy of a key for an hour and let its request through if there is room, in one call.
+
+        raises  RateLimited, which has counted nothing; ValueError for a negative number of tokens
+        policy  open: the request is then counted by this instance before FailedOpen is returned
+        """
+        answer = await self._reserve(Request(key=key, lease_id=lease_id, tokens=tokens), policy=policy)
+        if isinstance(answer, Reservation):
+            return answer
+        self.reserve_locally(policy, key=key)
+        return FailedOpen()
+
+    def reserve_locally(self, policy: KeyPolicy, *, key: str) -> None:
+        """Hold a request that `reserve` let through as FailedOpen to the requests per minute of its policy.
+
+        raises  RateLimited when this instance alone has seen a minute's worth
+        """
+        self._local.reserve(policy, key=key)
+
+    async def release(self, reservation: Reservation, *, used_tokens: int) -> None:
+        """Give the lease back and turn the reserved tokens into those used; 0 when something later refused the request.
+
+        The request itself stays counted: it was made. A second release changes nothing.
+        policy  open: never raises for Redis, logs; the lease lapses within a minute by itself
+        """
+        arguments = (
+            reservation.account_id,
+            reservation.key,
+            reservation.lease_id,
+            reservation.bucket,
+            reservation.tokens,
+            max(0, used_tokens),
+        )
+        try:
+            # Tried in a cool-down too: a lease that stays would cost its owner a place for a minute.
+            await self._redis.run_script(self._release_script, keys=(), arguments=arguments)
+        except RedisUnavailable as error:
+            log_event("limiter_release_failed", level="warning", reason=str(error))
+
+    async def renew(self, reservation: Reservation) -> None:
+        """Keep the lease for another 60 s; call it every 30 s while the request is under way.
+
+        policy  open: never raises for Redis, logs; the lease may lapse early
+        """
+        arguments = (self._clock_ms(), reservation.account_id, reservation.key, reservation.lease_id)
+        try:
+            await self._redis.run_script(self._renew_script, keys=(), arguments=arguments)
+        except RedisUnavailable as error:
+            log_event("limiter_renew_failed", level="warning", reason=str(error))
+
+    async def remember_unknown(self, key: str) -> None:
+        """Answer KeyUnknown for this key for a minute: admission says that it does not exist.
+
+        policy  open: never raises for Redis, logs; admission is then asked again
+        """
+        try:
+            await self._redis.command("SET", _unknown_name(key), "1", "EX", UNKNOWN_KEY_TTL_S)
+        except RedisUnavailable as error:
+            log_event("limiter_remember_failed", level="warning", reason=str(error))
+
+    async def forget_policies(self, keys: Sequence[str]) -> None:
+        """Have admission asked again for these keys: their limits, plan or account have changed. Counts stay.
+
+        policy  open: never raises for Redis, logs; the old limits may then hold for up to an hour
+        """
+        if not keys:
+            return
+        names = [name for key in keys for name in (_policy_name(key), _unknown_name(key))]
+        try:
+            await self._redis.command("DEL", *names)
+        except RedisUnavailable as error:
+            log_event("limiter_forget_failed", level="warning", reason=str(error))
+
+    async def _reserve(self, request: Request, *, address: str = "", policy: KeyPolicy | None = None) -> ReserveAnswer:
+        if request.tokens < 0:
+            raise ValueError("a request cannot reserve a negative number of tokens")
+        if self._is_cooling_down():
+            return FailedOpen()
+        try:
+            raw = await self._redis.run_script(
+                self._reserve_script,
+                keys=(_policy_name(request.key), _unknown_name(request.key), _address_name(address)),
+                arguments=(
+                    self._clock_ms(),
+                    request.key,
+                    request.lease_id,
+                    request.tokens,
+                    self._address_requests_per_minute,
+                    _policy_text(policy) if policy else "",
+                    POLICY_TTL_S,
+                ),
+            )
+            answer = read_answer(raw, request)
+        except (RedisUnavailable, ValueError) as error:
+            self._begin_cool_down(str(error))
+            return FailedOpen()
+        if isinstance(answer, RateLimited):
+            raise answer
+        return answer
+
+    def _is_cooling_down(self) -> bool:
+        # A clock that was set back must not keep us away for longer.
+        return self._failed_at_ms is not None and 0 <= self._clock_ms() - self._failed_at_ms < COOL_DOWN_MS
+
+    def _begin_cool_down(self, reason: str) -> None:
+        if self._is_cooling_down():
+            return
+        self._failed_at_ms = self._clock_ms()
+        log_event("limiter_failed_open", level="warning", reason=reason, cool_down_ms=COOL_DOWN_MS)
+
+
+def _load_script(name: str) -> Script:
+    folder = resources.files("shared.limits")
+    return Script.from_text(
+        "\n".join(folder.joinpath(part).read_text(encoding="utf-8") for part in ("window.lua", name))
+    )
+
+
+def _policy_name(key: str) -> str:
+    return f"gw:policy:{key}"
+
+
+def _unknown_name(key: str) -> str:
+    return f"gw:unknown:{key}"
+
+
+def _address_name(address: str) -> str:
+    return f"gw:address:{address_group(address)}"
+
+
+def _policy_text(policy: KeyPolicy) -> str:
+    limits = (policy.account, policy.key)
+    numbers = [n for limit in limits for n in (limit.requests_per_minute, limit.tokens_per_minute, limit.concurrency)]
+    return " ".join(str(number) for number in (policy.account_id, *numbers))

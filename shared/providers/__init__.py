@@ -1,0 +1,1 @@
+"""Model providers as records and dialects as pure functions; no I/O."""

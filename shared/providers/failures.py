@@ -1,0 +1,257 @@
+"""How a provider fails, and what the client is told: our own words, never the provider's."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+import msgspec
+
+from shared.core.errors import GatewayError
+from shared.providers.raw_json import MalformedAnswer, decode
+
+MAX_RETRY_AFTER_S = 3_600
+DEFAULT_RETRY_AFTER_S = 5
+# An error's text is looked into only this far.
+_MAX_TEXT_BYTES = 16_384
+
+_CONTEXT_LENGTH = re.compile(
+    rb"context[_ ]length|context window|maximum context|max_model_len|prompt is too long|input is too long"
+    rb"|too many (?:input )?tokens|reduce the length of the (?:messages|prompt|input)",
+    re.IGNORECASE,
+)
+_CONTENT_FILTER = re.compile(
+    rb"content[_ ]filter|content[_ ](?:management )?policy|responsibleaipolicy|moderation|flagged"
+    rb"|data_inspection_failed",
+    re.IGNORECASE,
+)
+
+
+class FailureKind(StrEnum):
+    """What went wrong at a provider."""
+
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTERED = "content_filtered"
+    UNAUTHORISED = "unauthorised"
+    PAYMENT = "payment"
+    NOT_FOUND = "not_found"
+
+
+_CLIENTS_FAULT = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderFailure:
+    """One failed attempt. status: None when no answer came; retry_after_s: as the provider asked, bounded."""
+
+    kind: FailureKind
+    status: int | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def is_retryable_elsewhere(self) -> bool:
+        """Say whether another provider may succeed: always, unless the request itself is at fault."""
+        return self.kind not in _CLIENTS_FAULT
+
+
+TIMED_OUT = ProviderFailure(kind=FailureKind.TIMEOUT)
+UNREACHABLE = ProviderFailure(kind=FailureKind.UNAVAILABLE)
+
+
+class ProviderRateLimited(GatewayError):
+    """Every provider of the model limits us at the moment."""
+
+    status = 429
+    code = "provider_rate_limited"
+    type = "rate_limit_error"
+    is_retryable = True
+
+
+class ProviderOverloaded(GatewayError):
+    """The provider has no capacity at the moment."""
+
+    status = 503
+    code = "provider_overloaded"
+    type = "server_error"
+    is_retryable = True
+
+
+class ProviderUnavailable(GatewayError):
+    """The provider failed or could not be understood."""
+
+    status = 502
+    code = "provider_unavailable"
+    type = "server_error"
+    is_retryable = True
+
+
+class ProviderTimedOut(GatewayError):
+    """The provider did not answer in time."""
+
+    status = 504
+    code = "provider_timeout"
+    type = "server_error"
+    is_retryable = True
+
+
+class ProviderAccountProblem(GatewayError):
+    """The provider refuses us, not the client: our key, our balance or our model name there."""
+
+    status = 502
+    code = "provider_account_problem"
+    type = "server_error"
+
+
+class ProviderRejectedRequest(GatewayError):
+    """The provider does not accept the request as it is."""
+
+    code = "provider_rejected_request"
+
+
+class ContextLengthExceeded(GatewayError):
+    """Prompt and answer together do not fit the model."""
+
+    code = "context_length_exceeded"
+
+
+class ContentFiltered(GatewayError):
+    """The provider's content filter refused the prompt."""
+
+    code = "content_filtered"
+
+
+_ACCOUNT_PROBLEM = (
+    ProviderAccountProblem,
+    "The provider does not serve this gateway at the moment. This is not about your key or your credits.",
+)
+_REFUSALS: dict[FailureKind, tuple[type[GatewayError], str]] = {
+    FailureKind.RATE_LIMITED: (ProviderRateLimited, "The model's providers are at their rate limit. Retry later."),
+    FailureKind.OVERLOADED: (ProviderOverloaded, "The model's providers are overloaded. Retry shortly."),
+    FailureKind.TIMEOUT: (ProviderTimedOut, "The provider did not answer in time."),
+    FailureKind.UNAVAILABLE: (ProviderUnavailable, "The provider failed to answer."),
+    FailureKind.UNAUTHORISED: _ACCOUNT_PROBLEM,
+    FailureKind.PAYMENT: _ACCOUNT_PROBLEM,
+    FailureKind.NOT_FOUND: _ACCOUNT_PROBLEM,
+    FailureKind.CONTEXT_LENGTH: (
+        ContextLengthExceeded,
+        "The prompt and the answer asked for do not fit the model's context. Shorten one of them.",
+    ),
+    FailureKind.CONTENT_FILTERED: (ContentFiltered, "The provider's content filter refused the prompt."),
+    FailureKind.BAD_REQUEST: (
+        ProviderRejectedRequest,
+        "The provider does not accept this request. Check that the model supports every field of it.",
+    ),
+}
+
+
+class _ErrorBody(msgspec.Struct):
+    code: int | str | None = None
+    type: str | None = None
+
+
+_ERROR = msgspec.json.Decoder(_ErrorBody)
+_KINDS_BY_WORD = (
+    ("rate_limit", FailureKind.RATE_LIMITED),
+    ("overloaded", FailureKind.OVERLOADED),
+    ("timeout", FailureKind.TIMEOUT),
+    ("content_filter", FailureKind.CONTENT_FILTERED),
+    ("content_policy", FailureKind.CONTENT_FILTERED),
+    ("context_length", FailureKind.CONTEXT_LENGTH),
+    ("invalid_request", FailureKind.BAD_REQUEST),
+)
+
+
+def classify_status(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+    """Say what a provider's error answer means.
+
+    shape   headers in any case; body is only searched for well-known words, never passed on
+    policy  never raises; what is not known counts as unavailable
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return ProviderFailure(kind=_kind_of(status, body), status=status, retry_after_s=_retry_after_s(lowered))
+
+
+def classify_error(raw: bytes) -> ProviderFailure:
+    """Say what an `error` object inside an answer with status 200 or a stream means.
+
+    policy  never raises; an error that names no status counts as unavailable
+    source  https://openrouter.ai/docs/api-reference/errors (error.code is the status)
+    """
+    try:
+        error = decode(_ERROR, raw)
+    except MalformedAnswer:
+        return UNREACHABLE
+    code = str(error.code) if error.code is not None else ""
+    if re.fullmatch(r"[45][0-9]{2}", code):
+        return classify_status(int(code), {}, raw)
+    words = f"{code} {error.type or ''}".lower()
+    kind = next((kind for word, kind in _KINDS_BY_WORD if word in words), FailureKind.UNAVAILABLE)
+    return ProviderFailure(kind=kind)
+
+
+def refusal_for(failure: ProviderFailure) -> GatewayError:
+    """Return what the client is told."""
+    refusal, message = _REFUSALS[failure.kind]
+    headers = {}
+    if refusal.status in {429, 503}:
+        headers["Retry-After"] = str(failure.retry_after_s or DEFAULT_RETRY_AFTER_S)
+    is_about_prompt = failure.kind in {FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED}
+    return refusal(message, param="messages" if is_about_prompt else None, headers=headers)
+
+
+def _kind_of(status: int, body: bytes) -> FailureKind:
+    if status in {400, 413, 422}:
+        return _kind_of_rejection(body)
+    if status == 403 and _CONTENT_FILTER.search(body[:_MAX_TEXT_BYTES]):
+        # OpenRouter's 403 is a prompt that moderation flagged; any other provider's is about our key.
+        return FailureKind.CONTENT_FILTERED
+    kinds = {
+        401: FailureKind.UNAUTHORISED,
+        402: FailureKind.PAYMENT,
+        403: FailureKind.UNAUTHORISED,
+        404: FailureKind.NOT_FOUND,
+        408: FailureKind.TIMEOUT,
+        429: FailureKind.RATE_LIMITED,
+        503: FailureKind.OVERLOADED,
+        504: FailureKind.TIMEOUT,
+        # Cloudflare's timeouts, then Anthropic's overload.
+        522: FailureKind.TIMEOUT,
+        524: FailureKind.TIMEOUT,
+        529: FailureKind.OVERLOADED,
+    }
+    return kinds.get(status, FailureKind.UNAVAILABLE)
+
+
+def _kind_of_rejection(body: bytes) -> FailureKind:
+    text = body[:_MAX_TEXT_BYTES]
+    if _CONTEXT_LENGTH.search(text):
+        return FailureKind.CONTEXT_LENGTH
+    return FailureKind.CONTENT_FILTERED if _CONTENT_FILTER.search(text) else FailureKind.BAD_REQUEST
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> int | None:
+    """Read Retry-After in seconds or as a date, which is measured against the answer's own Date."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        seconds = int(float(value) + 0.999)
+    else:
+        until, now = _date(value), _date(headers.get("date", ""))
+        if until is None or now is None:
+            return None
+        seconds = int((until - now).total_seconds())
+    return max(1, min(seconds, MAX_RETRY_AFTER_S))
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else None

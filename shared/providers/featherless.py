@@ -1,0 +1,14 @@
+"""Featherless: open-weight models under a subscription with a concurrency limit."""
+
+from shared.core.ids import ProviderSlug
+from shared.providers.record import Provider
+
+# source  https://featherless.ai/docs/api-overview-and-common-options, https://featherless.ai/docs/completions
+FEATHERLESS = Provider(
+    slug=ProviderSlug("featherless"),
+    name="Featherless",
+    url="https://featherless.ai",
+    base_url="https://api.featherless.ai/v1",
+    is_output_bound_field_strict=True,
+    takes_attribution=True,
+)

@@ -1,0 +1,108 @@
+"""How large a request is, from above and without a tokenizer, so that its hold pays for its prompt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.core.money import ceil_div
+
+# Role markers and separators of a chat template: ChatML takes 4 to 5 per message, Llama 3 five; doubled and more.
+MESSAGE_OVERHEAD_TOKENS = 16
+# Default system prompts that templates add unasked: Llama 3.1's dates, Qwen's greeting.
+REQUEST_OVERHEAD_TOKENS = 64
+# Tool instructions that the provider adds when there are tools: Anthropic documents up to 735.
+# source  https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing
+TOOLS_OVERHEAD_TOKENS = 800
+
+BYTES_PER_TOKEN = 2
+
+# Fields that no provider puts into a prompt, and that may be long.
+_NOT_PROMPT = frozenset(
+    {"messages", "model", "models", "provider", "session_id", "metadata", "user", "logit_bias", "stop"}
+)
+# Quotes, colon and comma around a key or an item, where JSON itself reaches the prompt (tools, schemas).
+_PUNCTUATION_BYTES = 4
+_FLOAT_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCounts:
+    """What one request holds. Images are priced by their model's own rule, so they stand apart."""
+
+    text_bytes: int
+    message_count: int
+    image_count: int
+    has_tools: bool
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Return the upper estimate of the prompt's tokens, images excluded."""
+        overhead = REQUEST_OVERHEAD_TOKENS + self.message_count * MESSAGE_OVERHEAD_TOKENS
+        if self.has_tools:
+            overhead += TOOLS_OVERHEAD_TOKENS
+        return ceil_div(self.text_bytes, BYTES_PER_TOKEN) + overhead
+
+
+def count_request(body: Mapping[str, Any]) -> RequestCounts:
+    """Count the text and the images of a chat request in one walk, without recursion.
+
+    policy  from above: every string counts, in fields that we do not know too. Only the address of an image part
+            (a base64 data URL or a link) is not text; a data URL inside a text is, because the model reads it as such
+    """
+    pending: list[object] = [value for name, value in body.items() if name not in _NOT_PROMPT]
+    messages = body.get("messages")
+    messages = messages if isinstance(messages, list) else []
+    image_count = 0
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(content, list):
+            pending.append(message)
+            continue
+        pending += [value for name, value in message.items() if name != "content"]
+        for part in content:
+            if isinstance(part, dict) and part.get("image_url") is not None:
+                image_count += 1
+                pending += _beside_address(part)
+            else:
+                pending.append(part)
+    return RequestCounts(
+        text_bytes=_text_bytes(pending),
+        message_count=len(messages),
+        image_count=image_count,
+        has_tools=bool(body.get("tools") or body.get("functions")),
+    )
+
+
+def _beside_address(part: Mapping[str, Any]) -> list[object]:
+    """Return the values of an image part that are not the image's address."""
+    image = part["image_url"]
+    others: list[object] = [value for name, value in part.items() if name != "image_url"]
+    if isinstance(image, dict):
+        others += [value for name, value in image.items() if not (name == "url" and isinstance(value, str))]
+    elif not isinstance(image, str):
+        others.append(image)
+    return others
+
+
+def _text_bytes(pending: list[object]) -> int:
+    """Add up the bytes of everything pending, emptying it."""
+    total = 0
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            total += _string_bytes(value)
+        elif isinstance(value, dict):
+            total += sum(_string_bytes(name) + _PUNCTUATION_BYTES for name in value)
+            pending += value.values()
+        elif isinstance(value, list):
+            total += len(value) * _PUNCTUATION_BYTES
+            pending += value
+        elif isinstance(value, float):
+            total += _FLOAT_BYTES
+        elif isinstance(value, int):
+            total += value.bit_length() // 3 + 2
+    return total
+
+
+def _string_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,30 @@
+"""How every function's application is made: its routes, its errors, its middleware and its readiness."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import APIRouter, FastAPI
+
+from shared.web.errors import install_error_handlers
+from shared.web.middleware import BodyLimit, RequestContext
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
+    """Make the application of one endpoint group.
+
+    Its settings are read and its clients opened by the lifespan, so that importing it has no effect and a function
+    that lacks a setting refuses to start.
+    """
+    app = FastAPI(title=f"AI gateway: {group}", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(router)
+    app.add_api_route("/healthz", _healthz, methods=["GET"], include_in_schema=False)
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext)
+    return app
+
+
+async def _healthz() -> dict[str, str]:
+    return {"status": "ready"}

@@ -1,0 +1,75 @@
+"""Who is calling: the key from the headers, the address from where the platform vouches for it."""
+
+import json
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from shared.core.settings import AddressSource
+from shared.flows.inference import Caller
+from shared.keys.fingerprint import fingerprints
+from shared.keys.format import MissingApiKey, parse_secret
+
+
+def authenticate(request: Request, secret_keys: tuple[str, ...], address_source: AddressSource) -> Caller:
+    """Read the caller's key; whether it exists, and what it may do, admission says.
+
+    raises  MissingApiKey; InvalidApiKey for a mistyped one, without a look-up
+    """
+    key = parse_secret(_presented_secret(request))
+    return Caller(
+        fingerprints=fingerprints(key.secret, secret_keys),
+        environment=key.environment,
+        address=client_address(request, address_source),
+        origin_host=_origin_host(request),
+    )
+
+
+def client_address(request: Request, source: AddressSource) -> str:
+    """Return the client's address as this platform vouches for it; any other header may be forged.
+
+    source  https://vercel.com/docs/headers/request-headers (x-vercel-forwarded-for is overwritten by the platform);
+            https://github.com/aws/aws-lambda-web-adapter (x-amzn-request-context is set by the adapter)
+    """
+    match source:
+        case "direct":
+            return request.client.host if request.client else ""
+        case "vercel":
+            return request.headers.get("x-vercel-forwarded-for", "").split(",")[0].strip()
+        case "lambda":
+            return _lambda_address(request)
+        case _:
+            assert_never(source)
+
+
+def _lambda_address(request: Request) -> str:
+    try:
+        context = json.loads(request.headers.get("x-amzn-request-context", "{}"))
+        address = context.get("http", context.get("identity", {})).get("sourceIp", "")
+    except (ValueError, AttributeError):
+        return ""
+    return address if isinstance(address, str) else ""
+
+
+def _presented_secret(request: Request) -> str:
+    authorization = request.headers.get("authorization", "")
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip()
+    secret = request.headers.get("x-api-key", "").strip()
+    if not secret:
+        raise MissingApiKey
+    return secret
+
+
+def _origin_host(request: Request) -> str | None:
+    """Return the host of Origin, else of Referer, in lower case."""
+    for header in ("origin", "referer"):
+        value = request.headers.get(header)
+        if value:
+            try:
+                return urlsplit(value).hostname
+            except ValueError:
+                return None
+    return None

@@ -1,0 +1,108 @@
+"""What happens around every request, as plain ASGI: a middleware that buffers would hold streams back."""
+
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.core.clock import elapsed_ms
+from shared.core.errors import GatewayError
+from shared.core.ids import new_request_id
+from shared.core.log import log_event, request_id_in_context
+from shared.web.context import AnswerContext, put_context
+from shared.web.errors import error_response, internal_error
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+class BodyTooLarge(GatewayError):
+    """The request's body is larger than the contract allows."""
+
+    status = 413
+    code = "request_too_large"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The request's body is larger than {MAX_BODY_BYTES} bytes. Send images as URLs, or less text."
+        )
+
+
+class RequestContext:
+    """Gives the request its id, its answer's gathered headers, one log line, and 500 for a bug."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = AnswerContext(request_id=new_request_id())
+        put_context(scope, context)
+        token = request_id_in_context.set(context.request_id)
+        started_s = time.monotonic()
+        status: int | None = None
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = context.request_id
+                for name, value in context.answer_headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as bug:
+            log_event("request_crashed", level="error", error=f"{type(bug).__name__}: {bug}", at=_where(bug))
+            if status is not None:
+                raise
+            await error_response(internal_error(), scope)(scope, receive, send_with_headers)
+        finally:
+            log_event(
+                "request_answered",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                duration_ms=elapsed_ms(started_s),
+            )
+            request_id_in_context.reset(token)
+
+
+class BodyLimit:
+    """Refuses a body over the limit: by its announced length, else as soon as it has grown too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+            await error_response(BodyTooLarge(), scope)(scope, receive, send)
+            return
+        size = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                raise BodyTooLarge
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+
+def _where(bug: BaseException) -> str:
+    """Name the line that raised, without the values that a full traceback may quote."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -1,0 +1,1 @@
+"""Tests of the limiter, against a real Redis behind its REST interface."""
