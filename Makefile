@@ -29,7 +29,7 @@ check: $(venv)/.installed-test infra/local/node_modules/.installed
 	@echo "format" && $(python) -m ruff format --check --quiet .
 	@echo "lint" && $(python) -m ruff check --quiet .
 	@echo "types" && $(python) -m mypy
-	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-logo
 	@echo "environment and SQL" && $(python) -m infra.local.check
 
 clean-local:

@@ -115,7 +115,7 @@ class Wire:
                 return web.Response(status=fault.status, text="broken wire")
             return await self._ask_store(request, session, exchange, fault)
         finally:
-            exchange.ended_at = time.time()
+            exchange.ended_at = exchange.ended_at or time.time()
 
     async def _ask_store(
         self, request: web.BaseRequest, session: aiohttp.ClientSession, exchange: Exchange, fault: Fault
@@ -128,12 +128,15 @@ class Wire:
                 await answer.read()
                 return _hang_up(request)
             await asyncio.sleep(fault.answer_delay_s)
-            response = web.StreamResponse(status=answer.status, headers=_passed(answer.headers.items()))
+            returned = _passed(answer.headers.items())
             if answer.content_length is not None:
-                response.content_length = answer.content_length
+                return web.Response(status=answer.status, headers=returned, body=await answer.read())
+            response = web.StreamResponse(status=answer.status, headers=returned)
             await response.prepare(request)
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
+            # Before the last byte: whoever has the whole answer may look at the exchange.
+            exchange.ended_at = time.time()
             await response.write_eof()
             return response
 
