@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from mangum import Mangum
 
 from functions.catalog.resources import CatalogResources
 from functions.catalog.routes import router
@@ -13,6 +12,7 @@ from shared.clients.supabase import Supabase
 from shared.clients.upstash import UpstashRedis
 from shared.core.settings import CatalogSettings, read_environment
 from shared.web.app import create_app
+from shared.web.aws import LambdaHandler
 
 
 @asynccontextmanager
@@ -33,4 +33,4 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = create_app("catalog", router, lifespan)
-handler = Mangum(app)
+handler = LambdaHandler(app)

@@ -16,14 +16,17 @@ DEADLINE_S = 5.0
 class Supabase:
     """One Supabase project; whoever opens it closes it."""
 
-    def __init__(self, client: AsyncClient, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, client: AsyncClient, pool: httpx.AsyncClient, *, deadline_s: float = DEADLINE_S) -> None:
         self._client = client
+        self._pool = pool
         self._deadline_s = deadline_s
 
     @classmethod
     async def open(cls, *, url: str, key: str) -> "Supabase":
         """Make the client; nothing is sent yet."""
-        return cls(await acreate_client(url, key, options=AsyncClientOptions(schema="api", auto_refresh_token=False)))
+        pool = httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False)
+        options = AsyncClientOptions(schema="api", auto_refresh_token=False, httpx_client=pool)
+        return cls(await acreate_client(url, key, options=options), pool)
 
     async def call(self, function: str, arguments: Mapping[str, object] | None = None) -> object:
         """Call a function of the schema `api` and return its answer as JSON has it.
@@ -41,4 +44,4 @@ class Supabase:
 
     async def close(self) -> None:
         """Close the connection pool."""
-        await self._client.postgrest.aclose()
+        await self._pool.aclose()

@@ -1,0 +1,1 @@
+"""Tests of the deployable functions, over HTTP and with real stores."""
