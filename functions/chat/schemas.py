@@ -3,16 +3,30 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    StrictBool,
+    StrictInt,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from shared.core.ids import ModelId, ProviderSlug
 from shared.flows.chat_request import ChatRequest
 from shared.routing.types import DataCollection, Preferences, Sort
 from shared.web.errors import invalid_request
+from shared.web.openapi import inline_schema
 
 MAX_CHOICES = 128
 # More than any model writes; what a client may name without a number overflowing anywhere.
 MAX_OUTPUT_TOKENS = 10_000_000
+MAX_MESSAGES = 10_000
 MAX_FALLBACKS = 8
 MAX_PROVIDERS = 16
 
@@ -20,6 +34,25 @@ ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+
 Slug = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9-]+$")]
 Slugs = Annotated[list[Slug], Field(max_length=MAX_PROVIDERS)]
 OutputBound = Annotated[StrictInt, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
+
+
+def _tag_provider(provider: object) -> str:
+    return "(slug)" if isinstance(provider, str) else "(preferences)"
+
+
+def _check_content(content: object) -> object:
+    """Let text and lists of parts pass as they are: JavaScript sends halves of emoji that no typed string may hold."""
+    is_parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
+    if content is None or isinstance(content, str) or is_parts:
+        return content
+    raise ValueError("must be a text or a list of parts")
+
+
+Content = Annotated[
+    Any,
+    AfterValidator(_check_content),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}, {"type": "null"}]}),
+]
 
 
 class _Fields(BaseModel):
@@ -30,13 +63,25 @@ class Message(_Fields):
     """One message; its content is the provider's to read."""
 
     role: str
-    content: str | list[dict[str, Any]] | None = None
+    content: Content = None
 
 
 class StreamOptions(_Fields):
     """OpenAI's stream_options."""
 
     include_usage: StrictBool | None = None
+
+
+class Reasoning(_Fields):
+    """OpenRouter's reasoning; its budget counts as output."""
+
+    max_tokens: OutputBound | None = None
+
+
+class Thinking(_Fields):
+    """Anthropic's thinking; its budget counts as output."""
+
+    budget_tokens: OutputBound | None = None
 
 
 class ProviderPreferences(_Fields):
@@ -52,22 +97,29 @@ class ProviderPreferences(_Fields):
     data_collection: Annotated[DataCollection | None, Field(strict=False)] = None
 
 
+ProviderField = Annotated[
+    Annotated[Slug, Tag("(slug)")] | Annotated[ProviderPreferences, Tag("(preferences)")], Discriminator(_tag_provider)
+]
+
+
 class ChatBody(_Fields):
     """POST /v1/chat/completions."""
 
     model: ModelName
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     models: Annotated[list[ModelName], Field(max_length=MAX_FALLBACKS)] | None = None
-    provider: Slug | ProviderPreferences | None = None
+    provider: ProviderField | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[StrictInt, Field(ge=1, le=MAX_CHOICES)] | None = None
     max_tokens: OutputBound | None = None
     max_completion_tokens: OutputBound | None = None
+    reasoning: Reasoning | None = None
+    thinking: Thinking | None = None
 
 
 CHAT_OPENAPI: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": ChatBody.model_json_schema()}}}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(ChatBody)}}}
 }
 
 
@@ -87,6 +139,10 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         preferences=_preferences(fields.provider),
         choices=fields.n or 1,
         max_output_tokens=min(bounds) if bounds else None,
+        thinking_tokens=max(
+            fields.reasoning.max_tokens or 0 if fields.reasoning else 0,
+            fields.thinking.budget_tokens or 0 if fields.thinking else 0,
+        ),
         is_stream=bool(fields.stream),
         is_usage_wanted=bool(fields.stream_options and fields.stream_options.include_usage),
     )

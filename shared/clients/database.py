@@ -11,7 +11,7 @@ from shared.core.log import log_event
 
 DEADLINE_S = 5.0
 ATTEMPTS = 2
-# The first characters of a database error are enough to find it; its details may quote rows.
+# Enough of a database error's message to find its cause; its details are not logged, they may quote rows.
 ERROR_TEXT_LENGTH = 200
 
 Argument = str | int | bool | None | Sequence[str] | Mapping[str, object]
@@ -58,10 +58,30 @@ class Database:
         ) as response:
             payload = await response.read()
             if response.status != 200:
-                text = payload[:ERROR_TEXT_LENGTH].decode("utf-8", "replace")
-                log_event("database_call_refused", level="error", function=function, status=response.status, text=text)
+                code, message = _read_error(payload)
+                log_event(
+                    "database_call_refused",
+                    level="error",
+                    function=function,
+                    status=response.status,
+                    code=code,
+                    message=message,
+                )
                 raise StoreUnavailable("database")
             return payload
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+
+
+def _read_error(payload: bytes) -> tuple[str | None, str | None]:
+    try:
+        error = msgspec.json.decode(payload, type=_Error)
+    except msgspec.MsgspecError:
+        return None, None
+    return error.code, error.message[:ERROR_TEXT_LENGTH] if error.message else None
 
 
 def authorisation(key: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import aiohttp
 
-KEEP_ALIVE_S = 30.0
+# Shorter than any provider keeps an idle connection: a request sent into one that the other side has closed is lost.
+KEEP_ALIVE_S = 15.0
 # Bytes that wait for a slow reader before the provider is made to wait: what one open stream may cost in memory.
 READ_BUFFER_BYTES = 64 * 1024
 

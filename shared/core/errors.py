@@ -36,7 +36,7 @@ class StoreUnavailable(GatewayError):
 
     def __init__(self, store: str) -> None:
         super().__init__(
-            f"The gateway's {store} is not available right now. Nothing was charged; retry in a few seconds.",
+            f"The gateway's {store} is not available right now. Retry in a few seconds.",
             headers={"Retry-After": "2"},
         )
 

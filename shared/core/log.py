@@ -21,5 +21,6 @@ def log_event(event: str, *, level: Level = "info", **fields: str | int | float 
     try:
         sys.stdout.write(json.dumps({name: value for name, value in line.items() if value is not None}) + "\n")
         sys.stdout.flush()
-    except OSError:
+    except (OSError, ValueError):
+        # ValueError: the stream is closed already.
         return

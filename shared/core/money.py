@@ -1,11 +1,16 @@
 """Money is a whole number of nano-dollars; this is the only place where it is converted."""
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_CEILING, Context, Decimal
 from typing import NewType
 
 Nanos = NewType("Nanos", int)
 
 NANOS_PER_DOLLAR = 1_000_000_000
+# The books count in 64 bits, which hold some nine billion dollars.
+DOLLARS_LIMIT = 9_000_000_000
+
+# Decimals are rounded to 28 digits unless they are told not to be.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def ceil_div(dividend: int, divisor: int) -> int:
@@ -19,11 +24,12 @@ def ceil_div(dividend: int, divisor: int) -> int:
 def nanos_from_dollars(dollars: Decimal) -> Nanos:
     """Convert an amount that someone else wrote in dollars, rounding up to the next nano-dollar.
 
-    raises  ValueError when the amount is not a finite number
+    raises  ValueError when the amount is not a finite number, or one that the books cannot hold
     """
-    if not dollars.is_finite():
+    if not (dollars.is_finite() and -DOLLARS_LIMIT < dollars < DOLLARS_LIMIT):
         raise ValueError(f"not an amount of money: {dollars}")
-    return Nanos(int((dollars * NANOS_PER_DOLLAR).to_integral_value(rounding=ROUND_CEILING)))
+    nanos = _EXACT.multiply(dollars, Decimal(NANOS_PER_DOLLAR))
+    return Nanos(int(nanos.to_integral_value(rounding=ROUND_CEILING)))
 
 
 def format_dollars(amount: Nanos) -> str:

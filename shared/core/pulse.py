@@ -24,3 +24,6 @@ async def wait_with_pulse[T](
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
+        if task.done() and not task.cancelled():
+            # Looked at, so that a failure while it was being stopped is not reported as forgotten.
+            task.exception()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.core.ids import ProviderSlug
@@ -32,9 +32,9 @@ class StoreSettings:
     """Where state lives: Supabase for all of it, Upstash Redis for rate limits."""
 
     supabase_url: str
-    supabase_key: str
+    supabase_key: str = field(repr=False)
     redis_url: str
-    redis_token: str
+    redis_token: str = field(repr=False)
 
     @classmethod
     def read(cls, environment: Environment) -> "StoreSettings":
@@ -54,7 +54,7 @@ class StoreSettings:
 class ProviderCredentials:
     """How one provider is reached by us; base_url is None where the provider's record already says it."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     base_url: str | None
 
 
@@ -83,7 +83,7 @@ class ChatSettings:
     """
 
     stores: StoreSettings
-    secret_keys: tuple[str, ...]
+    secret_keys: tuple[str, ...] = field(repr=False)
     providers: Mapping[ProviderSlug, ProviderCredentials]
     address_source: AddressSource
     time_limit_s: int

@@ -1,5 +1,6 @@
 """One provider after the other until one answers: what counts as a failure, and the trail that is kept of them."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from shared.providers.sse import EventTooLarge
 
 # An error's body is read only to classify it.
 ERROR_BODY_TIMEOUT_S = 5.0
+# A provider that is asked with less time left is blamed for a timeout that is not its own.
+LEAST_ATTEMPT_S = 1.0
 
 
 class AttemptFailed(Exception):
@@ -38,15 +41,23 @@ class Trail:
 
 
 async def attempt_in_turn[T](
-    inference: Inference, offers: Sequence[Offer], call: Callable[[Offer], Awaitable[T]], trail: Trail
+    inference: Inference,
+    offers: Sequence[Offer],
+    call: Callable[[Offer], Awaitable[T]],
+    trail: Trail,
+    *,
+    deadline_s: float,
 ) -> T:
     """Call the offers' providers in turn and return the first answer.
 
+    units   deadline_s: on the monotonic clock
     raises  the refusal that the last failure means for the client, or the first that is the client's own fault
     """
     refusal: GatewayError = refusal_for(UNREACHABLE)
     for offer in offers:
         started_s = time.monotonic()
+        if trail.attempts and deadline_s - started_s < LEAST_ATTEMPT_S:
+            break
         trail.last_offer = offer
         try:
             answer = await call(offer)
@@ -61,6 +72,10 @@ async def attempt_in_turn[T](
             trail.is_reached = True
             failed = error
             _note_failure(inference, offer, (error.failure.kind.value, started_s), failed, trail)
+        except asyncio.CancelledError:
+            # The function is being stopped: nobody knows what the provider has seen.
+            trail.is_reached = True
+            raise
         else:
             trail.is_reached = True
             trail.first_byte_ms = elapsed_ms(started_s)

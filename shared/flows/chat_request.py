@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId, ProviderSlug
 from shared.flows.attempt_providers import Trail
 from shared.flows.inference import Caller, ConfiguredProvider, Inference
@@ -15,18 +16,23 @@ from shared.providers.request_counts import RequestCounts, count_request
 from shared.providers.request_fields import refuse_unpriced_fields
 from shared.providers.simulated import SIMULATED
 from shared.routing.attempts import allowed_providers, plan_attempts
-from shared.routing.types import DataCollection, Preferences
+from shared.routing.types import DataCollection, Preferences, Sort
 
 SCOPE = "inference"
 # What an answer may be long when the client does not say: held for, and sent to the provider when it is no stream.
 DEFAULT_OUTPUT_TOKENS = 4096
+# The same for a model that reasons: it thinks first, unseen, and its thoughts count.
+DEFAULT_REASONING_OUTPUT_TOKENS = 16_384
+# More than any model takes, and few enough that no sum overflows.
+MAX_IMAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """The request's body and the fields of it that we read.
 
-    models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say
+    models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say;
+    thinking_tokens: the budget that the client gives to hidden reasoning, 0 when it gives none
     """
 
     body: Mapping[str, Any]
@@ -34,6 +40,7 @@ class ChatRequest:
     preferences: Preferences
     choices: int
     max_output_tokens: int | None
+    thinking_tokens: int
     is_stream: bool
     is_usage_wanted: bool
 
@@ -57,19 +64,22 @@ class Chat:
         """Return the seconds left until the request has to end."""
         return max(0.0, self.meter.deadline_s - time.monotonic())
 
+    def is_extensible(self, offer: Offer) -> bool:
+        """Tell whether the hold may grow with the answer: a stream that nobody bounded and that hides nothing."""
+        return self.request.is_stream and self.request.max_output_tokens is None and not offer.is_reasoning
+
     def upstream_body(self, offer: Offer) -> bytes:
         """Return what is sent to the offer's provider.
 
-        A stream without a bound of the client's goes without one and extends its hold; everything else is bounded by
-        what the hold pays for.
+        A stream that can be seen to grow goes without a bound and extends its hold; everything else is bounded by what
+        the hold pays for.
         """
-        is_bounded = not self.request.is_stream or self.request.max_output_tokens is not None
         return build_request(
             self.request.body,
             provider=self.provider_of(offer).record,
             upstream_model=offer.upstream_model,
             is_stream=self.request.is_stream,
-            max_output_tokens=offer.output_tokens if is_bounded else None,
+            max_output_tokens=None if self.is_extensible(offer) else offer.output_tokens,
         )
 
 
@@ -80,17 +90,14 @@ async def open_chat(inference: Inference, caller: Caller, request: ChatRequest, 
     """
     refuse_unpriced_fields(request.body)
     counts = count_request(request.body)
+    if counts.image_count > MAX_IMAGES:
+        raise InvalidRequest(f"messages: at most {MAX_IMAGES} images fit a request.", param="messages")
     providers = allowed_providers(request.preferences, _available(inference, request.preferences))
     metered = MeteredRequest(
         scope=SCOPE,
         models=request.models,
         providers=providers,
-        bounds=Bounds(
-            input_tokens=counts.prompt_tokens,
-            images=counts.image_count,
-            choices=request.choices,
-            output_tokens=request.max_output_tokens or DEFAULT_OUTPUT_TOKENS,
-        ),
+        bounds=_bounds(request, counts),
     )
     meter = await open_meter(inference, caller, metered, answer_headers)
     return Chat(
@@ -100,6 +107,19 @@ async def open_chat(inference: Inference, caller: Caller, request: ChatRequest, 
         meter=meter,
         offers=plan_attempts(meter.offers, request.preferences, inference.health),
         trail=Trail(),
+    )
+
+
+def _bounds(request: ChatRequest, counts: RequestCounts) -> Bounds:
+    preferences = request.preferences
+    default, reasoning_default = DEFAULT_OUTPUT_TOKENS, DEFAULT_REASONING_OUTPUT_TOKENS
+    return Bounds(
+        input_tokens=counts.prompt_tokens,
+        images=counts.image_count,
+        choices=request.choices,
+        output_tokens=request.max_output_tokens or default + request.thinking_tokens,
+        reasoning_output_tokens=request.max_output_tokens or reasoning_default + request.thinking_tokens,
+        is_cheapest_only=not (preferences.allow_fallbacks or preferences.order) and preferences.sort is Sort.PRICE,
     )
 
 

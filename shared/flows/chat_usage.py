@@ -6,7 +6,15 @@ from shared.core.log import log_event
 from shared.core.money import Nanos, ceil_div
 from shared.flows.chat_request import Chat
 from shared.ledger.types import Offer, Quantities, UsageSource
-from shared.providers.usage import ImplausibleUsage, UsageBounds, UsageReport, encode_usage, read_usage
+from shared.providers.raw_json import MalformedAnswer, decode_object
+from shared.providers.usage import (
+    ImplausibleUsage,
+    UsageBounds,
+    UsageReport,
+    encode_usage,
+    read_reported_cost,
+    read_usage,
+)
 
 # The estimate for providers that do not say: about four bytes of text make a token.
 BYTES_PER_COUNTED_TOKEN = 4
@@ -28,26 +36,27 @@ def resolve_usage(chat: Chat, offer: Offer, raw_usage: bytes | None, output_byte
 
     policy  a report that cannot be is not believed: it is logged, and the answer is counted instead
     """
+    reports_cost = chat.provider_of(offer).record.reports_cost
+    cost = read_reported_cost(raw_usage) if reports_cost else None
     bounds = UsageBounds(
         max_input_tokens=max(offer.context_length, offer.input_tokens),
         max_output_tokens_total=chat.request.choices * offer.max_output_tokens,
     )
     try:
         report = read_usage(raw_usage, bounds=bounds)
-    except ImplausibleUsage as implausible:
+        if report is not None and raw_usage is not None:
+            decode_object(raw_usage)  # it is shown with our cost put in, so it has to bear that
+            return _resolved(chat, report, UsageSource.PROVIDER, cost, raw_usage)
+    except (ImplausibleUsage, MalformedAnswer) as implausible:
         log_event("usage_implausible", level="error", provider=offer.provider, reason=str(implausible))
-        report = None
-    if report is not None and raw_usage is not None:
-        return _resolved(report, UsageSource.PROVIDER, raw_usage)
     report = UsageReport(
         input_tokens=counted_input_tokens(chat, offer),
         cached_input_tokens=0,
         cache_write_tokens=0,
         output_tokens=min(counted_output_tokens(output_bytes), bounds.max_output_tokens_total),
         reasoning_tokens=0,
-        reported_cost_nanos=None,
     )
-    return _resolved(report, UsageSource.COUNTED, encode_usage(report))
+    return _resolved(chat, report, UsageSource.COUNTED, cost, encode_usage(report))
 
 
 def counted_input_tokens(chat: Chat, offer: Offer) -> int:
@@ -61,16 +70,17 @@ def counted_output_tokens(output_bytes: int) -> int:
     return ceil_div(output_bytes, BYTES_PER_COUNTED_TOKEN)
 
 
-def _resolved(report: UsageReport, source: UsageSource, shown: bytes) -> ResolvedUsage:
+def _resolved(chat: Chat, report: UsageReport, source: UsageSource, cost: Nanos | None, shown: bytes) -> ResolvedUsage:
     return ResolvedUsage(
         quantities=Quantities(
             input_tokens=report.input_tokens,
             cached_input_tokens=report.cached_input_tokens,
             cache_write_tokens=report.cache_write_tokens,
             output_tokens=report.output_tokens,
+            images=chat.counts.image_count,
         ),
         source=source,
         reasoning_tokens=report.reasoning_tokens,
-        reported_cost_nanos=report.reported_cost_nanos,
+        reported_cost_nanos=cost,
         shown=shown,
     )

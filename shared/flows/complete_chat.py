@@ -36,7 +36,13 @@ async def complete_chat(
     is_answered = False
     try:
         answer = await wait_with_pulse(
-            attempt_in_turn(inference, chat.offers, lambda offer: _ask(chat, offer), chat.trail),
+            attempt_in_turn(
+                inference,
+                chat.offers,
+                lambda offer: _ask(chat, offer),
+                chat.trail,
+                deadline_s=chat.meter.deadline_s,
+            ),
             chat.meter.keep_alive,
             first_s=RENEW_EVERY_S,
             then_s=RENEW_EVERY_S,
@@ -53,7 +59,11 @@ async def _settle(chat: Chat, answer: _Answer) -> bytes:
     resolved = resolve_usage(chat, answer.offer, answer.completion.usage, answer.completion.output_bytes)
     settlement = await settle_answer(chat, answer.offer, resolved, Outcome.COMPLETED)
     cost = None if settlement is None else settlement.cost_nanos
-    return complete_answer(answer.body, usage=resolved.shown, cost=cost)
+    try:
+        return complete_answer(answer.body, usage=resolved.shown, cost=cost)
+    except MalformedAnswer:
+        # Readable where we looked and nowhere else: it was charged, so it is delivered as it came.
+        return answer.body
 
 
 async def _ask(chat: Chat, offer: Offer) -> _Answer:

@@ -1,10 +1,11 @@
 """What has passed through a stream so far: read beside the bytes, which go on as they came."""
 
 from shared.clients.upstream import UpstreamCut
-from shared.core.errors import GatewayError
+from shared.core.errors import GatewayError, StoreUnavailable
 from shared.flows.chat_request import DEFAULT_OUTPUT_TOKENS, Chat
 from shared.flows.chat_usage import counted_output_tokens
 from shared.flows.open_stream import OpenStream
+from shared.ledger.refusals import InsufficientCredits, KeySpendLimitReached
 from shared.ledger.types import Quantities
 from shared.providers.failures import classify_error, refusal_for
 from shared.providers.openai_chat import DONE_PAYLOAD, Chunk, read_chunk, strip_usage
@@ -39,6 +40,20 @@ class StreamTimedOut(GatewayError):
         super().__init__("The answer took longer than a request may. What arrived is charged; ask for a shorter one.")
 
 
+class HoldNotExtended(GatewayError):
+    """The answer grew past its hold while our storage did not answer."""
+
+    status = 503
+    code = "hold_not_extended"
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer had to end here because the gateway's storage did not answer while it grew. "
+            "What arrived is charged; send the request again for the rest."
+        )
+
+
 class Forwarded:
     """One answer under way. is_complete: the provider said all of it; is_over: no more is to be read."""
 
@@ -55,6 +70,7 @@ class Forwarded:
         self._finished: set[int] = set()
         self._text_chunks = 0
         self._held_tokens = chat.request.choices * opened.offer.output_tokens
+        self._extension_refusal: GatewayError | None = None
 
     def take(self, events: list[Event]) -> bytes:
         """Read events and return the bytes to pass on: all of them but usage, [DONE], and what follows an error."""
@@ -72,9 +88,7 @@ class Forwarded:
                 break
             passed.append(raw)
         if self._is_at_end and not self.is_over:
-            # Without [DONE] an answer is complete when every choice said that it is finished.
-            self.is_over = True
-            self.is_complete = len(self._finished) >= self.chat.request.choices
+            self.end()
         return b"".join(passed)
 
     async def read(self, timeout_s: float) -> list[Event]:
@@ -94,6 +108,11 @@ class Forwarded:
             return [*ending.events, ending.unfinished]
         return ending.events
 
+    def end(self) -> None:
+        """End the answer where its bytes end; without [DONE] it is complete when every choice said so."""
+        self.is_over = True
+        self.is_complete = len(self._finished) >= self.chat.request.choices
+
     def interrupt(self, refusal: GatewayError | None = None) -> None:
         """End the answer here; the client is told why."""
         self.is_over = True
@@ -102,18 +121,31 @@ class Forwarded:
     async def extend_when_due(self) -> None:
         """Have the hold grow with an answer that nobody bounded.
 
-        raises  InsufficientCredits when the balance cannot pay for more
+        raises  InsufficientCredits, KeySpendLimitReached, once all that the hold pays for has arrived; HoldNotExtended
         """
         used_tokens = max(counted_output_tokens(self.output_bytes), self._text_chunks)
+        if self._extension_refusal is not None:
+            if used_tokens >= self._held_tokens:
+                raise self._extension_refusal
+            return
         if used_tokens + EXTENSION_MARGIN_TOKENS * self.chat.request.choices <= self._held_tokens:
             return
         offer = self.opened.offer
         limit = self.chat.request.choices * offer.max_output_tokens
-        if self.chat.request.max_output_tokens is not None or self._held_tokens >= limit:
+        if not self.chat.is_extensible(offer) or self._held_tokens >= limit:
             return
-        self._held_tokens = min(limit, max(2 * self._held_tokens, used_tokens + DEFAULT_OUTPUT_TOKENS))
-        quantities = Quantities(input_tokens=offer.input_tokens, output_tokens=self._held_tokens)
-        await self.chat.meter.extend(offer.price_id, quantities)
+        wanted_tokens = min(limit, max(2 * self._held_tokens, used_tokens + DEFAULT_OUTPUT_TOKENS))
+        quantities = Quantities(
+            input_tokens=offer.input_tokens, output_tokens=wanted_tokens, images=self.chat.counts.image_count
+        )
+        try:
+            await self.chat.meter.extend(offer.price_id, quantities)
+        except StoreUnavailable:
+            raise HoldNotExtended from None
+        except (InsufficientCredits, KeySpendLimitReached) as refusal:
+            self._extension_refusal = refusal
+        else:
+            self._held_tokens = wanted_tokens
 
     def _take_chunk(self, event: Event) -> bytes:
         chunk = read_chunk(event.data)

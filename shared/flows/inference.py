@@ -55,12 +55,16 @@ class Inference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is calling: the key's fingerprints, newest secret first, and where the request came from."""
+    """Who is calling: the key's fingerprints, newest secret first, and where the request came from.
+
+    units   received_s: when it came, on the monotonic clock; the request's deadline counts from there
+    """
 
     fingerprints: tuple[str, ...]
     environment: KeyEnvironment
-    address: str
+    address: str | None
     origin_host: str | None
+    received_s: float
 
 
 def configure_providers(

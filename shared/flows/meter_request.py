@@ -26,11 +26,26 @@ from shared.ledger.types import (
 )
 from shared.limits.headers import rate_limit_headers
 from shared.limits.refusals import RateLimited
-from shared.limits.types import FailedOpen, KeyPolicy, KeyUnknown, KeyUnseen, RatePolicy, Reservation, ReserveAnswer
+from shared.limits.types import (
+    FailedOpen,
+    KeyPolicy,
+    KeyUnknown,
+    KeyUnseen,
+    RatePolicy,
+    Reservation,
+    ReserveAnswer,
+    to_give_back,
+)
 
 # How long a hold outlives its request's own deadline, for a settlement that is slow.
 HOLD_GRACE_S = 60
 SETTLE_DEADLINE_S = RESERVE_S / 2
+# What the largest models write. The limiter comes before the catalog, so it cannot know the model's own limit.
+MAX_RESERVED_OUTPUT_TOKENS = 131_072
+# Between the tries of one settlement, all within its deadline.
+SETTLE_PAUSES_S = (0.2, 1.0)
+# A hold of which admission's answer did not tell: taken back if it is there, not waited for.
+VOID_UNANSWERED_S = 1.0
 RENEW_EVERY_S = 30.0
 
 
@@ -46,7 +61,8 @@ class MeteredRequest:
     @property
     def tokens(self) -> int:
         """The most tokens that the limiter has to reserve."""
-        return self.bounds.input_tokens + self.bounds.choices * self.bounds.output_tokens
+        per_choice = min(self.bounds.output_tokens, MAX_RESERVED_OUTPUT_TOKENS)
+        return self.bounds.input_tokens + self.bounds.choices * per_choice
 
 
 class Meter:
@@ -58,13 +74,15 @@ class Meter:
         generation_id: GenerationId,
         admitted: Admitted,
         reservation: Reservation | None,
+        *,
+        started_s: float,
     ) -> None:
         self.generation_id = generation_id
         self.offers = admitted.offers
-        self.started_s = time.monotonic()
+        self.started_s = started_s
         self._inference = inference
         self._reservation = reservation
-        self._renewed_s = self.started_s
+        self._renewed_s = time.monotonic()
 
     @property
     def deadline_s(self) -> float:
@@ -85,7 +103,7 @@ class Meter:
         """
         answer = await self._inference.ledger.extend_hold(self.generation_id, price_id, quantities)
         if isinstance(answer, Refused):
-            if answer.code == "insufficient_credits":
+            if answer.status == 402:
                 raise refusal_error(answer)
             log_event("hold_extension_refused", level="error", code=answer.code, generation_id=self._id)
             raise StoreUnavailable("ledger")
@@ -110,7 +128,7 @@ class Meter:
 
     async def _settle(self, usage: Usage) -> Settlement | None:
         try:
-            answer = await self._inference.ledger.settle(self.generation_id, usage)
+            answer = await self._settle_patiently(usage)
         except StoreUnavailable:
             self._log_unsettled(usage, "store_unavailable")
             return None
@@ -126,6 +144,18 @@ class Meter:
                 cost_excess_nanos=answer.cost_excess_nanos,
             )
         return answer
+
+    async def _settle_patiently(self, usage: Usage) -> Settlement | Refused:
+        """Settle, and try again while a store that is starting anew may come back; a hold settles once.
+
+        raises  StoreUnavailable
+        """
+        for pause_s in SETTLE_PAUSES_S:
+            try:
+                return await self._inference.ledger.settle(self.generation_id, usage)
+            except StoreUnavailable:
+                await asyncio.sleep(pause_s)
+        return await self._inference.ledger.settle(self.generation_id, usage)
 
     async def _void(self) -> None:
         try:
@@ -165,7 +195,8 @@ async def open_meter(
 
     answer_headers gets what every authenticated answer carries, refusals included.
 
-    raises  RateLimited, InvalidApiKey, the ledger's refusals, StoreUnavailable; none of them leaves a hold or a lease
+    raises  RateLimited, InvalidApiKey, the ledger's refusals, StoreUnavailable; none of them leaves a lease, and none a
+            hold, but where the store stays away a hold that its admission placed unseen lets go only at its end
     """
     generation_id = new_generation_id()
     reserved = await _reserve(inference, caller, request, generation_id, answer_headers)
@@ -181,10 +212,11 @@ async def open_meter(
             raise refusal_error(admitted)
         is_admitted = True
     finally:
-        if not is_admitted and isinstance(reserved, Reservation):
-            await finish(inference.limiter.release(reserved, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
+        reservation = to_give_back(reserved)
+        if not is_admitted and reservation is not None:
+            await finish(inference.limiter.release(reservation, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
     answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
-    return Meter(inference, generation_id, admitted, reserved if isinstance(reserved, Reservation) else None)
+    return Meter(inference, generation_id, admitted, reservation, started_s=caller.received_s)
 
 
 async def _reserve(
@@ -195,7 +227,7 @@ async def _reserve(
     answer_headers: dict[str, str],
 ) -> Reservation | KeyUnseen | FailedOpen:
     answer: ReserveAnswer = await inference.limiter.reserve(
-        key=caller.fingerprints[0], address=caller.address, lease_id=generation_id.hex, tokens=request.tokens
+        key=caller.fingerprints[0], address=caller.address or "", lease_id=generation_id.hex, tokens=request.tokens
     )
     if isinstance(answer, KeyUnknown):
         raise InvalidApiKey
@@ -207,23 +239,38 @@ async def _reserve(
 async def _admit(
     inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId
 ) -> Admitted | Refused:
-    answer = await inference.ledger.admit(
-        AdmissionRequest(
-            generation_id=generation_id,
-            key_hmacs=caller.fingerprints,
-            scope=request.scope,
-            models=request.models,
-            providers=request.providers,
-            bounds=request.bounds,
-            lifetime_s=int(inference.deadline_s) + HOLD_GRACE_S,
-            address=caller.address,
-            origin_host=caller.origin_host,
-        )
+    admission = AdmissionRequest(
+        generation_id=generation_id,
+        key_hmacs=caller.fingerprints,
+        scope=request.scope,
+        models=request.models,
+        providers=request.providers,
+        bounds=request.bounds,
+        lifetime_s=int(inference.deadline_s) + HOLD_GRACE_S,
+        address=caller.address,
+        origin_host=caller.origin_host,
     )
+    try:
+        answer = await inference.ledger.admit(admission)
+    except StoreUnavailable:
+        await _take_back(inference, generation_id)
+        raise
     if isinstance(answer, Refused) and answer.code == InvalidApiKey.code:
         await inference.limiter.remember_unknown(caller.fingerprints[0])
         raise InvalidApiKey
     return answer
+
+
+async def _take_back(inference: Inference, generation_id: GenerationId) -> None:
+    """Void a hold that admission may have placed although its answer did not come.
+
+    policy  never raises: where the store is away the hold lets go by itself at its end
+    """
+    try:
+        async with asyncio.timeout(VOID_UNANSWERED_S):
+            await inference.ledger.void_hold(generation_id)
+    except (StoreUnavailable, TimeoutError):
+        log_event("hold_maybe_left", level="warning", generation_id=format_generation_id(generation_id))
 
 
 async def _count_late(
@@ -249,7 +296,7 @@ async def _count_late(
     except RateLimited:
         if isinstance(admitted, Refused):
             raise refusal_error(admitted) from None
-        await Meter(inference, generation_id, admitted, None).void()
+        await Meter(inference, generation_id, admitted, None, started_s=caller.received_s).void()
         raise
 
 

@@ -11,6 +11,7 @@ from shared.ledger.types import Offer
 from shared.providers import simulated
 from shared.providers.failures import classify_error
 from shared.providers.openai_chat import DONE_PAYLOAD, read_chunk
+from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import Event, EventParser
 
 
@@ -102,7 +103,7 @@ def _refuse_error(event: Event) -> None:
     raises  AttemptFailed for an error, MalformedAnswer for what is no chunk
     """
     if event.data == DONE_PAYLOAD:
-        return
+        raise MalformedAnswer("a stream without chunks")
     chunk = read_chunk(event.data)
     if chunk.error is not None:
         raise AttemptFailed(classify_error(chunk.error), 200)

@@ -1,7 +1,7 @@
 """A chat completion answered as a stream: forwarded as it comes, kept alive, extended, settled before its last byte."""
 
+import asyncio
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from shared.clients.upstream import UpstreamCut, UpstreamTimeout
@@ -15,13 +15,16 @@ from shared.flows.forward_chat import Forwarded, StreamTimedOut
 from shared.flows.inference import Caller, Inference
 from shared.flows.open_stream import OpenStream, ask_for_stream
 from shared.flows.settle_chat import close_unanswered, settle_answer
+from shared.flows.stream_clock import FIRST_PING_S, PING_S, StreamClock
 from shared.ledger.types import Outcome
 from shared.providers.openai_chat import DONE, PING, error_event, usage_chunk
+from shared.providers.sse import Event
 
-FIRST_PING_S = 5.0
-PING_S = 15.0
-# How long an answer is still read for a client that has left, so that its provider's own bill is known.
-DRAIN_LIMIT_S = 30.0
+# How long an answer is still read for a client that has left: it is charged as the provider charges, and only the
+# provider's own report knows what it thought unseen.
+DRAIN_LIMIT_S = 120.0
+# How long a client that reads slowly may take over the last frame when the request's own time is over.
+LAST_WRITE_S = 5.0
 
 
 class Sink(Protocol):
@@ -40,8 +43,8 @@ class Sink(Protocol):
         """Whether the client has hung up; writes are then dropped."""
         ...
 
-    def when_gone(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called once the client hangs up."""
+    def mark_gone(self) -> None:
+        """Treat the client as one that has hung up."""
         ...
 
     async def write(self, data: bytes) -> None:
@@ -68,7 +71,7 @@ async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest
     finally:
         opened.source.close()
         ending = await _settle(chat, forwarded, sink)
-    await sink.write(ending)
+    await _write(sink, ending, max(LAST_WRITE_S, chat.remaining_s()))
 
 
 async def _open(chat: Chat, sink: Sink) -> OpenStream:
@@ -84,7 +87,13 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
 
     try:
         opened = await wait_with_pulse(
-            attempt_in_turn(chat.inference, chat.offers, lambda offer: ask_for_stream(chat, offer), chat.trail),
+            attempt_in_turn(
+                chat.inference,
+                chat.offers,
+                lambda offer: ask_for_stream(chat, offer),
+                chat.trail,
+                deadline_s=chat.meter.deadline_s,
+            ),
             pulse,
             first_s=FIRST_PING_S,
             then_s=PING_S,
@@ -100,16 +109,15 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
 async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
     """Pass events on until the answer is complete or cannot go on; how it ended is left in `forwarded`."""
     opened = forwarded.opened
-    if chat.provider_of(opened.offer).record.on_disconnect == "cancel":
-        sink.when_gone(opened.source.close)
+    clock = StreamClock(chat.inference.silence_limit_s)
     events = opened.events
     gone_since_s: float | None = None
-    silent_s = 0.0
     try:
         while True:
             block = forwarded.take(events)
-            if block and not sink.is_gone:
-                await sink.write(block)
+            if block:
+                await _write(sink, block, chat.remaining_s())
+                clock.note_written()
             if forwarded.is_over:
                 return
             now_s = time.monotonic()
@@ -121,21 +129,36 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                 raise StreamTimedOut
             await forwarded.extend_when_due()
             await chat.meter.keep_alive()
-            patience_s = min(FIRST_PING_S if silent_s == 0 else PING_S, chat.inference.silence_limit_s - silent_s)
-            try:
-                events = await forwarded.read(min(patience_s, chat.remaining_s()))
-                silent_s = 0.0
-            except UpstreamTimeout:
-                events = []
-                silent_s += patience_s
-                if silent_s >= chat.inference.silence_limit_s:
-                    forwarded.interrupt()
-                    return
-                await sink.write(PING)
+            events = await _read(chat, forwarded, clock)
+            if clock.is_provider_silent:
+                forwarded.end()
+                return
+            if clock.is_ping_due and not events:
+                await _write(sink, PING, chat.remaining_s())
+                clock.note_ping()
     except UpstreamCut:
-        forwarded.interrupt()
+        forwarded.end()
     except GatewayError as refusal:
         forwarded.interrupt(refusal)
+
+
+async def _read(chat: Chat, forwarded: Forwarded, clock: StreamClock) -> list[Event]:
+    """Return the next events; none when something else is due first."""
+    try:
+        events = await forwarded.read(min(clock.patience_s(), chat.remaining_s()))
+    except UpstreamTimeout:
+        return []
+    clock.note_read()
+    return events
+
+
+async def _write(sink: Sink, data: bytes, timeout_s: float) -> None:
+    """Send bytes; a client that takes none for so long counts as gone: it is charged, and waited for no more."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await sink.write(data)
+    except TimeoutError:
+        sink.mark_gone()
 
 
 async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:

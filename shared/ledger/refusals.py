@@ -95,8 +95,8 @@ class QuotaExhausted(GatewayError):
     status = 429
     type = "insufficient_quota"
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_s)})
         self.code = code
 
 
@@ -180,6 +180,7 @@ def _quota_refusal(refused: Refused) -> GatewayError:
         refused.code,
         f"The plan's {refused.numbers['limit']} {unit} per {period} are used up. "
         f"They start anew with the next {period} (UTC); a larger plan has more.",
+        retry_after_s=int(refused.numbers["retry_after_s"]),
     )
 
 

@@ -45,6 +45,8 @@ class Ledger:
                     "images": request.bounds.images,
                     "choices": request.bounds.choices,
                     "output_tokens": request.bounds.output_tokens,
+                    "reasoning_output_tokens": request.bounds.reasoning_output_tokens,
+                    "is_cheapest_only": request.bounds.is_cheapest_only,
                 },
                 "p_lifetime_s": request.lifetime_s,
                 "p_address": request.address,

@@ -35,12 +35,18 @@ class Quantities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The most that a request may use, before any model's own limits; output_tokens is per choice."""
+    """The most that a request may use, before any model's own limits.
+
+    output_tokens: per choice; reasoning_output_tokens: the same for models that reason, whose thinking counts and is
+    not seen; is_cheapest_only: of each model only the cheapest offer is tried
+    """
 
     input_tokens: int
     images: int
     choices: int
     output_tokens: int
+    reasoning_output_tokens: int
+    is_cheapest_only: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,7 @@ class Offer(msgspec.Struct, frozen=True):
     price_id: PriceId
     context_length: int
     max_output_tokens: int
+    is_reasoning: bool
     output_tokens: int
     input_tokens: int
     quote_nanos: Nanos

@@ -1,10 +1,11 @@
 -- End a request: its lease goes, and what it reserved becomes what it used, in the bucket where it was reserved.
 -- Whoever finds no lease changes nothing, so a second release is harmless.
 --
--- ARGV  1 account id   2 fingerprint of the key   3 lease id   4 bucket of the reservation
---       5 tokens reserved   6 tokens used
+-- KEYS  1 policy of the key
+-- ARGV  1 account id, '' where only the policy knows it   2 fingerprint of the key   3 lease id
+--       4 bucket of the reservation   5 tokens reserved   6 tokens used
 -- Answers how many of the two leases were there.
-local account, key, lease, bucket = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local account, key, lease, bucket = account_of(ARGV[1], KEYS[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local difference = tonumber(ARGV[6]) - tonumber(ARGV[5])
 
 local released = 0

@@ -8,9 +8,9 @@ from shared.core.clock import ClockMs
 from shared.core.log import log_event
 from shared.limits.address import address_group
 from shared.limits.answers import Request, read_answer
-from shared.limits.local_bucket import LocalBucket
+from shared.limits.local_bucket import BUCKET_MS, LocalBucket
 from shared.limits.refusals import RateLimited
-from shared.limits.types import FailedOpen, KeyPolicy, Reservation, ReserveAnswer
+from shared.limits.types import FailedOpen, KeyPolicy, RateState, Reservation, ReserveAnswer, to_give_back
 
 POLICY_TTL_S = 3600
 UNKNOWN_KEY_TTL_S = 60
@@ -62,8 +62,13 @@ class Limiter:
         answer = await self._reserve(Request(key=key, lease_id=lease_id, tokens=tokens), policy=policy)
         if isinstance(answer, Reservation):
             return answer
-        self.reserve_locally(policy, key=key)
-        return FailedOpen()
+        try:
+            self.reserve_locally(policy, key=key)
+        except RateLimited:
+            if (possible := to_give_back(answer)) is not None:
+                await self.release(possible, used_tokens=0)
+            raise
+        return answer if isinstance(answer, FailedOpen) else FailedOpen()
 
     def reserve_locally(self, policy: KeyPolicy, *, key: str) -> None:
         """Hold a request that `reserve` let through as FailedOpen to the requests per minute of its policy.
@@ -79,7 +84,7 @@ class Limiter:
         policy  open: never raises for Redis, logs; the lease lapses within a minute by itself
         """
         arguments = (
-            reservation.account_id,
+            _account_text(reservation),
             reservation.key,
             reservation.lease_id,
             reservation.bucket,
@@ -88,7 +93,9 @@ class Limiter:
         )
         try:
             # Tried in a cool-down too: a lease that stays would cost its owner a place for a minute.
-            await self._redis.run_script(self._release_script, keys=(), arguments=arguments)
+            await self._redis.run_script(
+                self._release_script, keys=(_policy_name(reservation.key),), arguments=arguments
+            )
         except RedisUnavailable as error:
             log_event("limiter_release_failed", level="warning", reason=str(error))
 
@@ -97,9 +104,9 @@ class Limiter:
 
         policy  open: never raises for Redis, logs; the lease may lapse early
         """
-        arguments = (self._clock_ms(), reservation.account_id, reservation.key, reservation.lease_id)
+        arguments = (self._clock_ms(), _account_text(reservation), reservation.key, reservation.lease_id)
         try:
-            await self._redis.run_script(self._renew_script, keys=(), arguments=arguments)
+            await self._redis.run_script(self._renew_script, keys=(_policy_name(reservation.key),), arguments=arguments)
         except RedisUnavailable as error:
             log_event("limiter_renew_failed", level="warning", reason=str(error))
 
@@ -131,12 +138,13 @@ class Limiter:
             raise ValueError("a request cannot reserve a negative number of tokens")
         if self._is_cooling_down():
             return FailedOpen()
+        now_ms = self._clock_ms()
         try:
             raw = await self._redis.run_script(
                 self._reserve_script,
                 keys=(_policy_name(request.key), _unknown_name(request.key), _address_name(address)),
                 arguments=(
-                    self._clock_ms(),
+                    now_ms,
                     request.key,
                     request.lease_id,
                     request.tokens,
@@ -148,7 +156,7 @@ class Limiter:
             answer = read_answer(raw, request)
         except (RedisUnavailable, ValueError) as error:
             self._begin_cool_down(str(error))
-            return FailedOpen()
+            return FailedOpen(_possible(request, policy, now_ms))
         if isinstance(answer, RateLimited):
             raise answer
         return answer
@@ -169,6 +177,21 @@ def _load_script(name: str) -> Script:
     return Script.from_text(
         "\n".join(folder.joinpath(part).read_text(encoding="utf-8") for part in ("window.lua", name))
     )
+
+
+def _possible(request: Request, policy: KeyPolicy | None, now_ms: int) -> Reservation:
+    return Reservation(
+        lease_id=request.lease_id,
+        account_id=policy.account_id if policy else None,
+        key=request.key,
+        bucket=now_ms // BUCKET_MS,
+        tokens=request.tokens,
+        state=RateState(requests=None, tokens=None),
+    )
+
+
+def _account_text(reservation: Reservation) -> str:
+    return "" if reservation.account_id is None else str(reservation.account_id)
 
 
 def _policy_name(key: str) -> str:

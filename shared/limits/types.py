@@ -1,8 +1,8 @@
 """What the limiter is asked and what it answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, assert_never
 
 from shared.core.ids import AccountId
 
@@ -58,11 +58,12 @@ Subject = Literal["key", "account", "address"]
 class Reservation:
     """A request that the limiter let through: what is to be given back when it ends.
 
-    key is the key's fingerprint; bucket is the stretch of time in which the tokens were counted.
+    key is the key's fingerprint; bucket is the stretch of time in which the tokens were counted; account_id is None
+    where Redis alone knows the key's account.
     """
 
     lease_id: str
-    account_id: AccountId
+    account_id: AccountId | None
     key: str
     bucket: int
     tokens: int
@@ -81,7 +82,25 @@ class KeyUnknown:
 
 @dataclass(frozen=True, slots=True)
 class FailedOpen:
-    """Redis did not answer; the request goes on, held only by this instance's own count."""
+    """Redis did not answer; the request goes on, held only by this instance's own count.
+
+    possible: what Redis may have reserved all the same when its answer came too late; None when it was not asked.
+    """
+
+    possible: Reservation | None = field(default=None, compare=False)
 
 
 ReserveAnswer = Reservation | KeyUnseen | KeyUnknown | FailedOpen
+
+
+def to_give_back(answer: ReserveAnswer) -> Reservation | None:
+    """Return what has to be released when the request ends: what was reserved, or what may have been."""
+    match answer:
+        case Reservation():
+            return answer
+        case FailedOpen():
+            return answer.possible
+        case KeyUnseen() | KeyUnknown():
+            return None
+        case _:
+            assert_never(answer)

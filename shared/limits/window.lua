@@ -16,6 +16,12 @@ local IDLE_MS = 600000
 local function counts_name(account) return 'gw:counts:' .. account end
 local function leases_name(account, suffix) return 'gw:leases:' .. account .. suffix end
 
+-- Who was not told an account finds it in the key's policy; without one nothing was reserved.
+local function account_of(given, policy_name)
+  if given ~= '' then return given end
+  return string.match(redis.call('GET', policy_name) or '', '^%d+') or 'none'
+end
+
 -- A window is stored as "newest_bucket count count …", newest first.
 local function newest_bucket(text) return tonumber(string.match(text or '', '^%d+') or '0') end
 

@@ -10,5 +10,4 @@ FEATHERLESS = Provider(
     url="https://featherless.ai",
     base_url="https://api.featherless.ai/v1",
     is_output_bound_field_strict=True,
-    takes_attribution=True,
 )

@@ -7,7 +7,6 @@ from typing import Literal
 from shared.core.ids import ProviderSlug
 
 OutputBoundField = Literal["max_tokens", "max_completion_tokens"]
-OnDisconnect = Literal["drain", "cancel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +14,7 @@ class Provider:
     """One provider, as it documents itself.
 
     base_url: paths are put behind it. output_bound_field: the name for a bound on output where the client gave none;
-    strict: the provider knows no other name. on_disconnect: drain where a cut stream is charged in full or nobody can
-    say for what; cancel where the provider stops charging and can be asked afterwards. reports_cost: `usage.cost` is
-    what it charged us. generation_path: where it tells what an id cost, `{id}` to be filled in.
+    strict: the provider knows no other name. reports_cost: `usage.cost` is what it charged us.
     """
 
     slug: ProviderSlug
@@ -28,20 +25,12 @@ class Provider:
     auth_scheme: str = "Bearer"
     output_bound_field: OutputBoundField = "max_tokens"
     is_output_bound_field_strict: bool = False
-    on_disconnect: OnDisconnect = "drain"
     reports_cost: bool = False
     honours_data_collection: bool = False
-    takes_attribution: bool = False
     chat_path: str = "/chat/completions"
-    models_path: str = "/models"
-    generation_path: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def authorise(self, api_key: str) -> dict[str, str]:
         """Return the headers that every request to the provider carries."""
         credential = f"{self.auth_scheme} {api_key}" if self.auth_scheme else api_key
         return {self.auth_header: credential, **self.headers}
-
-    def attribute(self, *, site_url: str, title: str) -> dict[str, str]:
-        """Return the headers that name the calling application; none where the provider does not know them."""
-        return {"HTTP-Referer": site_url, "X-Title": title} if self.takes_attribution else {}

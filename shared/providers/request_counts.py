@@ -14,7 +14,9 @@ REQUEST_OVERHEAD_TOKENS = 64
 # source  https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing
 TOOLS_OVERHEAD_TOKENS = 800
 
+# Words take two bytes a token at the least; digits and punctuation may be a token each, as in Llama 2's vocabulary.
 BYTES_PER_TOKEN = 2
+_DENSE_BYTES = bytes(byte for byte in range(0x21, 0x7F) if not chr(byte).isalpha())
 
 # Fields that no provider puts into a prompt, and that may be long.
 _NOT_PROMPT = frozenset(
@@ -27,9 +29,13 @@ _FLOAT_BYTES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCounts:
-    """What one request holds. Images are priced by their model's own rule, so they stand apart."""
+    """What one request holds. Images are priced by their model's own rule, so they stand apart.
+
+    dense_bytes: those of text_bytes that may be a token each
+    """
 
     text_bytes: int
+    dense_bytes: int
     message_count: int
     image_count: int
     has_tools: bool
@@ -40,7 +46,7 @@ class RequestCounts:
         overhead = REQUEST_OVERHEAD_TOKENS + self.message_count * MESSAGE_OVERHEAD_TOKENS
         if self.has_tools:
             overhead += TOOLS_OVERHEAD_TOKENS
-        return ceil_div(self.text_bytes, BYTES_PER_TOKEN) + overhead
+        return ceil_div(self.text_bytes - self.dense_bytes, BYTES_PER_TOKEN) + self.dense_bytes + overhead
 
 
 def count_request(body: Mapping[str, Any]) -> RequestCounts:
@@ -65,8 +71,10 @@ def count_request(body: Mapping[str, Any]) -> RequestCounts:
                 pending += _beside_address(part)
             else:
                 pending.append(part)
+    text_bytes, dense_bytes = _text_bytes(pending)
     return RequestCounts(
-        text_bytes=_text_bytes(pending),
+        text_bytes=text_bytes,
+        dense_bytes=dense_bytes,
         message_count=len(messages),
         image_count=image_count,
         has_tools=bool(body.get("tools") or body.get("functions")),
@@ -84,25 +92,27 @@ def _beside_address(part: Mapping[str, Any]) -> list[object]:
     return others
 
 
-def _text_bytes(pending: list[object]) -> int:
-    """Add up the bytes of everything pending, emptying it."""
-    total = 0
+def _text_bytes(pending: list[object]) -> tuple[int, int]:
+    """Add up the bytes of everything pending, and the dense ones among them, emptying it."""
+    total = dense = 0
     while pending:
         value = pending.pop()
         if isinstance(value, str):
-            total += _string_bytes(value)
+            text = value.encode("utf-8", "surrogatepass")
+            total += len(text)
+            dense += len(text) - len(text.translate(None, _DENSE_BYTES))
         elif isinstance(value, dict):
-            total += sum(_string_bytes(name) + _PUNCTUATION_BYTES for name in value)
+            total += len(value) * _PUNCTUATION_BYTES
+            pending += value.keys()
             pending += value.values()
         elif isinstance(value, list):
             total += len(value) * _PUNCTUATION_BYTES
             pending += value
         elif isinstance(value, float):
             total += _FLOAT_BYTES
+            dense += _FLOAT_BYTES
         elif isinstance(value, int):
-            total += value.bit_length() // 3 + 2
-    return total
-
-
-def _string_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+            digits = value.bit_length() // 3 + 2
+            total += digits
+            dense += digits
+    return total, dense

@@ -13,14 +13,16 @@ from shared.providers.openai_chat import DONE
 from shared.providers.record import Provider
 from shared.providers.request_counts import count_request
 
-SIMULATED = Provider(
-    slug=ProviderSlug("simulated"), name="Simulated", url="", base_url="", chat_path="", models_path=""
-)
+SIMULATED = Provider(slug=ProviderSlug("simulated"), name="Simulated", url="", base_url="", chat_path="")
 
 MAX_CHOICES = 128
 MAX_ECHO_CHARACTERS = 1_000
 BYTES_PER_TOKEN = 4
 _MAX_SCHEMA_DEPTH = 8
+# Whatever a schema asks for, the answer stays small: it is made while other requests wait.
+_MAX_SCHEMA_NODES = 200
+_MAX_CONSTANT_CHARACTERS = 100
+_MAX_STREAMED_TOKENS = 2_000
 _TOKEN = re.compile(r"\s*\S+")
 
 
@@ -56,8 +58,11 @@ def answer_events(body: Mapping[str, Any]) -> list[bytes]:
     """Return the same answer as a stream: a role, a token per event, a finish, the usage chunk and [DONE]."""
     reply = _reply_to(body)
     facts = {**reply.facts, "object": "chat.completion.chunk"}
+    # Many choices come in few pieces each: the whole stream is made at once.
+    piece = max(1, ceil_div(len(reply.tokens) * reply.choices, _MAX_STREAMED_TOKENS))
+    pieces = ["".join(reply.tokens[start : start + piece]) for start in range(0, len(reply.tokens), piece)]
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": token} for token in reply.tokens]
+    deltas += [{"content": text} for text in pieces]
     if reply.tool_call is not None:
         deltas.append({"tool_calls": [{"index": 0, **reply.tool_call}]})
     chunks = [
@@ -76,7 +81,7 @@ def answer_events(body: Mapping[str, Any]) -> list[bytes]:
 def _reply_to(body: Mapping[str, Any]) -> _Reply:
     called = _required_function(body)
     tool_call = None if called is None else _tool_call(called)
-    tokens = [] if tool_call else _TOKEN.findall(_content(body))
+    tokens = [] if tool_call else _TOKEN.findall(_content(body)[:MAX_ECHO_CHARACTERS])
     bound = _positive(body.get("max_completion_tokens")) or _positive(body.get("max_tokens"))
     is_cut = tool_call is None and bound is not None and len(tokens) > bound
     tokens = tokens[:bound] if is_cut else tokens
@@ -107,7 +112,7 @@ def _content(body: Mapping[str, Any]) -> str:
     response_format = body.get("response_format")
     kind = response_format.get("type") if isinstance(response_format, dict) else None
     if kind == "json_schema" and isinstance(response_format, dict):
-        return json.dumps(_instance_of(_child(_child(response_format, "json_schema"), "schema"), 0))
+        return json.dumps(_Instance().of(_child(_child(response_format, "json_schema"), "schema")))
     if kind == "json_object":
         return json.dumps({"said": _last_user_text(body)})
     return f"You said: {_last_user_text(body)}"
@@ -140,29 +145,43 @@ def _required_function(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _tool_call(function: Mapping[str, Any]) -> dict[str, Any]:
     name = str(function.get("name", ""))
-    arguments = json.dumps(_instance_of(_child(function, "parameters") or {"type": "object"}, 0))
+    arguments = json.dumps(_Instance().of(_child(function, "parameters") or {"type": "object"}))
     call_id = hashlib.sha256(f"{name}{arguments}".encode(errors="surrogatepass")).hexdigest()[:24]
     return {"id": f"call_{call_id}", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _instance_of(schema: Mapping[str, Any], depth: int) -> Any:
-    """Return a small value that a plain JSON schema accepts; references and combinations are not followed."""
-    if "const" in schema:
-        return schema["const"]
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
-    kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "object" or (kind is None and depth == 0):
-        properties = _child(schema, "properties")
+class _Instance:
+    """Makes a small value that a plain JSON schema accepts; references and combinations are not followed."""
+
+    def __init__(self) -> None:
+        self._nodes_left = _MAX_SCHEMA_NODES
+
+    def of(self, schema: Mapping[str, Any], depth: int = 0) -> Any:
+        """Return the value; past the budget of nodes or the depth, null."""
+        self._nodes_left -= 1
+        if self._nodes_left < 0 or depth > _MAX_SCHEMA_DEPTH:
+            return None
+        named = schema["const"] if "const" in schema else _first(schema.get("enum"))
+        if isinstance(named, str | int | float | bool):
+            return named[:_MAX_CONSTANT_CHARACTERS] if isinstance(named, str) else named
+        kind = schema.get("type")
+        kind = _first(kind) if isinstance(kind, list) else kind
+        if kind == "object" or (kind is None and depth == 0):
+            properties = _child(schema, "properties")
+            return {name: self.of(_child(properties, name), depth + 1) for name in self._required(schema)}
+        if kind == "array":
+            return [self.of(_child(schema, "items"), depth + 1)] if _positive(schema.get("minItems")) else []
+        plain: dict[object, object] = {"integer": 0, "number": 0, "boolean": False, "null": None}
+        return plain.get(kind, "text") if isinstance(kind, str) else "text"
+
+    def _required(self, schema: Mapping[str, Any]) -> list[str]:
         required = schema.get("required")
         names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-        return {name: _instance_of(_child(properties, name), depth + 1) for name in names if depth < _MAX_SCHEMA_DEPTH}
-    if kind == "array":
-        count = 1 if _positive(schema.get("minItems")) and depth < _MAX_SCHEMA_DEPTH else 0
-        return [_instance_of(_child(schema, "items"), depth + 1)] * count
-    plain: dict[object, object] = {"integer": 0, "number": 0, "boolean": False, "null": None}
-    return plain.get(kind, "text") if isinstance(kind, str) else "text"
+        return list(dict.fromkeys(names))[: max(0, self._nodes_left)]
+
+
+def _first(values: object) -> object:
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _child(holder: object, name: str) -> dict[str, Any]:

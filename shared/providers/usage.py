@@ -38,7 +38,6 @@ class UsageReport:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
-    reported_cost_nanos: Nanos | None
 
 
 class _Details(msgspec.Struct):
@@ -57,10 +56,14 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: msgspec.Raw = _MISSING
     cache_creation_input_tokens: msgspec.Raw = _MISSING
     prompt_cache_hit_tokens: msgspec.Raw = _MISSING
+
+
+class _Cost(msgspec.Struct):
     cost: msgspec.Raw = _MISSING
 
 
 _USAGE = msgspec.json.Decoder(_Usage | None)
+_COST = msgspec.json.Decoder(_Cost | None)
 
 
 def read_usage(raw: bytes | None, *, bounds: UsageBounds) -> UsageReport | None:
@@ -103,7 +106,6 @@ def read_usage(raw: bytes | None, *, bounds: UsageBounds) -> UsageReport | None:
         cache_write_tokens=cache_write,
         output_tokens=completion,
         reasoning_tokens=reasoning,
-        reported_cost_nanos=read_cost(bytes(usage.cost)),
     )
 
 
@@ -119,6 +121,20 @@ def encode_usage(report: UsageReport) -> bytes:
             "completion_tokens_details": {"reasoning_tokens": report.reasoning_tokens},
         }
     )
+
+
+def read_reported_cost(raw: bytes | None) -> Nanos | None:
+    """Read what the provider says it took, apart from the quantities: one may be believed when the other cannot.
+
+    shape   None when it says nothing, or nothing that can be
+    """
+    if raw is None:
+        return None
+    try:
+        usage = decode(_COST, raw)
+    except MalformedAnswer:
+        return None
+    return None if usage is None else read_cost(bytes(usage.cost))
 
 
 def read_cost(text: bytes) -> Nanos | None:

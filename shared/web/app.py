@@ -1,14 +1,11 @@
 """How every function's application is made: its routes, its errors, its middleware and its readiness."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 from fastapi import APIRouter, FastAPI
 
 from shared.web.errors import install_error_handlers
 from shared.web.middleware import BodyLimit, RequestContext
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+from shared.web.openapi import REFUSALS
+from shared.web.under_way import Lifespan, RequestsUnderWay
 
 
 def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
@@ -17,12 +14,21 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
     Its settings are read and its clients opened by the lifespan, so that importing it has no effect and a function
     that lacks a setting refuses to start.
     """
-    app = FastAPI(title=f"AI gateway: {group}", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    under_way = RequestsUnderWay()
+    app = FastAPI(
+        title=f"AI gateway: {group}",
+        lifespan=under_way.lifespan(lifespan),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        responses=REFUSALS,
+    )
     app.include_router(router)
     app.add_api_route("/healthz", _healthz, methods=["GET"], include_in_schema=False)
     install_error_handlers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
+    app.add_middleware(under_way.middleware)
     return app
 
 

@@ -1,5 +1,6 @@
 """Who is calling: the key from the headers, the address from where the platform vouches for it."""
 
+import ipaddress
 import json
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from shared.core.settings import AddressSource
 from shared.flows.inference import Caller
 from shared.keys.fingerprint import fingerprints
 from shared.keys.format import MissingApiKey, parse_secret
+from shared.web.context import context_of
 
 
 def authenticate(request: Request, secret_keys: tuple[str, ...], address_source: AddressSource) -> Caller:
@@ -23,31 +25,42 @@ def authenticate(request: Request, secret_keys: tuple[str, ...], address_source:
         environment=key.environment,
         address=client_address(request, address_source),
         origin_host=_origin_host(request),
+        received_s=context_of(request.scope).received_s,
     )
 
 
-def client_address(request: Request, source: AddressSource) -> str:
+def client_address(request: Request, source: AddressSource) -> str | None:
     """Return the client's address as this platform vouches for it; any other header may be forged.
+
+    shape   None where the platform does not say; a key with an allowlist is then refused
 
     source  https://vercel.com/docs/headers/request-headers (x-vercel-forwarded-for is overwritten by the platform);
             https://github.com/aws/aws-lambda-web-adapter (x-amzn-request-context is set by the adapter)
     """
     match source:
         case "direct":
-            return request.client.host if request.client else ""
+            return _read_address(request.client.host if request.client else "")
         case "vercel":
-            return request.headers.get("x-vercel-forwarded-for", "").split(",")[0].strip()
+            return _read_address(request.headers.get("x-vercel-forwarded-for", "").split(",")[0].strip())
         case "lambda":
-            return _lambda_address(request)
+            return _read_address(_lambda_address(request))
         case _:
             assert_never(source)
+
+
+def _read_address(text: str) -> str | None:
+    """Return the address in its canonical form, without an IPv6 zone, which means something on one machine only."""
+    try:
+        return str(ipaddress.ip_address(text.split("%", 1)[0]))
+    except ValueError:
+        return None
 
 
 def _lambda_address(request: Request) -> str:
     try:
         context = json.loads(request.headers.get("x-amzn-request-context", "{}"))
         address = context.get("http", context.get("identity", {})).get("sourceIp", "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
     return address if isinstance(address, str) else ""
 

@@ -1,5 +1,6 @@
 """What belongs to one HTTP request: its id, and the headers that its answer will carry whatever it is."""
 
+import time
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
@@ -11,9 +12,10 @@ _STATE_NAME = "gateway_context"
 
 @dataclass(slots=True)
 class AnswerContext:
-    """The request's id and the headers gathered for its answer on the way."""
+    """The request's id, when it came (monotonic seconds), and the headers gathered for its answer on the way."""
 
     request_id: RequestId
+    received_s: float = field(default_factory=time.monotonic)
     answer_headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,5 +1,7 @@
 """How a refusal leaves: OpenAI's envelope, with the headers that tell official clients whether to retry."""
 
+import re
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -8,6 +10,9 @@ from starlette.types import Scope
 
 from shared.core.errors import GatewayError, InvalidRequest, envelope
 from shared.web.context import context_of
+
+# The name of a field, or the tag of a union.
+_NAME = re.compile(r"\w{1,40}|\([a-z]+\)", re.ASCII)
 
 
 class UnknownPath(GatewayError):
@@ -63,11 +68,9 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        refusal: GatewayError = UnknownPath(
-            f"Nothing is served at {request.url.path}. The paths are in the API reference."
-        )
+        refusal: GatewayError = UnknownPath("Nothing is served at this path. The paths are in the API reference.")
     elif error.status_code == 405:
-        refusal = MethodNotAllowed(f"{request.method} is not allowed at {request.url.path}.", headers=error.headers)
+        refusal = MethodNotAllowed(f"{request.method} is not allowed at this path.", headers=error.headers)
     else:
         refusal = InvalidRequest("The request cannot be read.")
     return error_response(refusal, request.scope)
@@ -76,10 +79,22 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 def invalid_request(problems: list[dict[str, object]]) -> InvalidRequest:
     """Turn a validation's first problem into a refusal that names the field.
 
-    shape   problems: as pydantic lists them, with `loc` and `msg`
+    shape   problems: as pydantic lists them, with `loc` and `msg`; a tag of a union stands in parentheses
     """
     problem = problems[0]
     location = problem.get("loc")
-    steps = [step for step in location if step not in ("query", "path", "body")] if isinstance(location, tuple) else []
-    param = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    param = _path(location if isinstance(location, tuple) else ())
     return InvalidRequest(f"{param or 'The request'}: {problem['msg']}.", param=param or None)
+
+
+def _path(location: tuple[object, ...]) -> str:
+    """Print where a problem is, as far as the names are not made up by the client."""
+    path = ""
+    for step in location[1:] if location[:1] in (("query",), ("path",), ("body",)) else location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not isinstance(step, str) or not _NAME.fullmatch(step):
+            break
+        elif not step.startswith("("):
+            path += f".{step}"
+    return path.lstrip(".")

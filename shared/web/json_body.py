@@ -1,20 +1,39 @@
 """A request's JSON body, read once."""
 
+import asyncio
 import json
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from shared.core.errors import InvalidRequest
+from shared.core.errors import GatewayError, InvalidRequest
+
+# 4 MiB in this time is a slow telephone line; the time counts against the request's own deadline.
+BODY_TIMEOUT_S = 30.0
+
+
+class BodyTimedOut(GatewayError):
+    """The request's body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+    is_retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(f"The request's body did not arrive within {BODY_TIMEOUT_S:.0f} s. Send it again.")
 
 
 async def read_json_object(request: Request) -> dict[str, Any]:
     """Read the body as a JSON object.
 
-    raises  InvalidRequest for anything else; BodyTooLarge from the middleware
+    raises  InvalidRequest for anything else; BodyTimedOut; BodyTooLarge from the middleware
     """
     try:
-        body = json.loads(await request.body(), parse_constant=_refuse_constant)
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            text = await request.body()
+        body = json.loads(text, parse_constant=_refuse_constant)
+    except TimeoutError:
+        raise BodyTimedOut from None
     except ClientDisconnect:
         raise InvalidRequest("The request's body did not arrive whole.") from None
     except (ValueError, RecursionError):

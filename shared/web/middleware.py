@@ -1,7 +1,5 @@
 """What happens around every request, as plain ASGI: a middleware that buffers would hold streams back."""
 
-import time
-
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,7 +39,6 @@ class RequestContext:
         context = AnswerContext(request_id=new_request_id())
         put_context(scope, context)
         token = request_id_in_context.set(context.request_id)
-        started_s = time.monotonic()
         status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
@@ -67,7 +64,7 @@ class RequestContext:
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                duration_ms=elapsed_ms(started_s),
+                duration_ms=elapsed_ms(context.received_s),
             )
             request_id_in_context.reset(token)
 
@@ -84,7 +81,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        # Of more than twelve digits the value does not matter.
+        if announced.isdigit() and int(announced[:13]) > MAX_BODY_BYTES:
             await error_response(BodyTooLarge(), scope)(scope, receive, send)
             return
         size = 0

@@ -30,19 +30,10 @@ class EventSink:
         self.is_started = False
         self.is_gone = False
         self._send = send
-        self._wake: Callable[[], None] | None = None
-
-    def when_gone(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called once the client hangs up; at once when it already has."""
-        self._wake = wake
-        if self.is_gone:
-            wake()
 
     def mark_gone(self) -> None:
         """Note that the client has hung up."""
         self.is_gone = True
-        if self._wake is not None:
-            self._wake()
 
     async def write(self, data: bytes) -> None:
         """Send bytes, waiting while the client is slow; dropped when it is gone."""

@@ -11,6 +11,7 @@ import psycopg
 from shared.core.money import NANOS_PER_DOLLAR
 from shared.keys.fingerprint import fingerprint
 from shared.keys.format import KeyEnvironment, generate_secret, mask
+from tests.harness.books import AccountBooks
 
 # A price is kept as nano-dollars per million units.
 NANOS_PER_USD_PER_MTOK = NANOS_PER_DOLLAR
@@ -62,6 +63,11 @@ class Tenant:
     def balance(self) -> dict[str, Any]:
         """Return what the ledger says of the account."""
         return dict(_call(self.database_url, READ_BALANCE, self.account_id))
+
+    @property
+    def books(self) -> AccountBooks:
+        """What the ledger's tables say of the account."""
+        return AccountBooks(self.database_url, self.account_id)
 
     def credit(self, amount_nanos: int, kind: str = "admin") -> None:
         """Give the account more."""

@@ -13,7 +13,6 @@ from multidict import CIMultiDict
 
 from infra.local.ports import LOOPBACK
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
 NOT_PASSED = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"})
 START_WITHIN_S = 10.0
 
@@ -93,7 +92,7 @@ class Wire:
         timeout = aiohttp.ClientTimeout(total=None)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-            server = web.Server(lambda request: self._pass_on(request, session), client_max_size=MAX_BODY_BYTES)
+            server = web.Server(lambda request: self._pass_on(request, session))
             runner = web.ServerRunner(server, shutdown_timeout=0, handle_signals=False)
             await runner.setup()
             await web.TCPSite(runner, LOOPBACK, 0, backlog=1024).start()

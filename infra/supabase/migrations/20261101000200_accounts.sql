@@ -60,7 +60,10 @@ create table gateway.api_keys (
     spent_since         timestamptz not null default '-infinity',
     last_used_at        timestamptz,
     created_at          timestamptz not null default now(),
-    unique (account_id, name)
+    unique (account_id, name),
+    -- A comparison with null is neither true nor false; no list may hold one.
+    check (array_position(scopes, null) is null and array_position(model_globs, null) is null
+           and array_position(ip_allowlist, null) is null and array_position(allowed_domains, null) is null)
 ) with (fillfactor = 70);
 comment on table gateway.api_keys is
     'A key is found by its HMAC alone; the secret is nowhere. Null lists and limits mean: no restriction beyond the plan''s.';

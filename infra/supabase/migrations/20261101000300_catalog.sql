@@ -70,36 +70,52 @@ alter table gateway.models enable row level security;
 alter table gateway.prices enable row level security;
 alter table gateway.provider_offers enable row level security;
 
-create function gateway.read_quantities(p_quantities jsonb) returns gateway.quantities
+create function gateway.check_units(p_numbers jsonb) returns jsonb
 language plpgsql immutable
 as $$
 declare
     unknown text;
 begin
     select string_agg(name, ', ') into unknown
-      from jsonb_object_keys(p_quantities) as name
+      from jsonb_object_keys(p_numbers) as name
      where name not in ('input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'output_tokens', 'images', 'requests');
-    if unknown is not null then
-        -- A misspelt unit would otherwise be free.
-        raise exception 'unknown quantities: %', unknown using errcode = 'invalid_parameter_value';
+    -- A misspelt unit would otherwise be free, and so would be nothing at all.
+    if unknown is not null or p_numbers is null then
+        raise exception 'unknown units: %', coalesce(unknown, 'null') using errcode = 'invalid_parameter_value';
     end if;
-    return jsonb_populate_record(null::gateway.quantities, p_quantities);
+    return p_numbers;
 end $$;
+comment on function gateway.check_units is 'Lets an object of numbers by unit pass when every unit is one that is priced.';
+
+create function gateway.read_quantities(p_quantities jsonb) returns gateway.quantities
+language sql immutable
+as $$ select jsonb_populate_record(null::gateway.quantities, gateway.check_units(p_quantities)) $$;
 
 create function gateway.amount(p_rates gateway.rates, p_quantities gateway.quantities) returns bigint
 language sql immutable
 as $$
     -- numeric inside: 128 answers of a million tokens at 600 dollars per million overflow bigint on the way.
-    select ceil((
+    -- div, because the slash rounds to some 16 digits before anything could round up.
+    select div(
           coalesce(p_quantities.input_tokens, 0)::numeric        * p_rates.input_tokens
         + coalesce(p_quantities.cached_input_tokens, 0)::numeric * p_rates.cached_input_tokens
         + coalesce(p_quantities.cache_write_tokens, 0)::numeric  * p_rates.cache_write_tokens
         + coalesce(p_quantities.output_tokens, 0)::numeric       * p_rates.output_tokens
         + coalesce(p_quantities.images, 0)::numeric              * p_rates.images
         + coalesce(p_quantities.requests, 0)::numeric            * p_rates.requests
-    ) / 1000000)::bigint
+        + 999999, 1000000)::bigint
 $$;
 comment on function gateway.amount is 'The one multiplication of money: quantities times rates, rounded up to the nano-dollar, once.';
+
+create function gateway.amount_to_hold(p_rates gateway.rates, p_quantities gateway.quantities) returns bigint
+language plpgsql immutable
+as $$
+begin
+    -- How much of a prompt a provider will read from or write to its cache is known afterwards.
+    p_rates.input_tokens := greatest(p_rates.input_tokens, p_rates.cached_input_tokens, p_rates.cache_write_tokens);
+    return gateway.amount(p_rates, p_quantities);
+end $$;
+comment on function gateway.amount_to_hold is 'The most that quantities may cost, when their input may be of any kind.';
 
 create function api.price(p_price_id bigint, p_quantities jsonb) returns jsonb
 language sql stable security definer set search_path = ''
@@ -114,7 +130,7 @@ comment on function api.price is 'What quantities cost the customer and us under
 
 create function gateway.mark_up(p_cost bigint, p_markup_ppm int) returns bigint
 language sql immutable
-as $$ select ceil(p_cost::numeric * (1000000 + p_markup_ppm) / 1000000)::bigint $$;
+as $$ select div(p_cost::numeric * (1000000 + p_markup_ppm) + 999999, 1000000)::bigint $$;
 
 create function api.publish_offer(
     p_model_id text, p_provider text, p_upstream_model text, p_cost jsonb, p_markup_ppm int default 0
@@ -122,7 +138,7 @@ create function api.publish_offer(
 language plpgsql security definer set search_path = ''
 as $$
 declare
-    v_cost  gateway.rates := jsonb_populate_record(null::gateway.rates, p_cost);
+    v_cost  gateway.rates := jsonb_populate_record(null::gateway.rates, gateway.check_units(p_cost));
     v_price gateway.rates;
     v_id    bigint;
 begin

@@ -19,11 +19,16 @@ declare
     v_part bigint;
     v_line int := 0;
 begin
-    -- The payment's own lot first, then other purchases; trials, plans and promotions are not the payer's to give back.
+    if p_kind not in ('refund', 'dispute', 'admin') then
+        raise exception 'credit is not taken back as %', p_kind using errcode = 'invalid_parameter_value';
+    end if;
+    -- The payment's own lots first, those of months to come too, then other purchases; trials, plans and promotions that
+    -- came from elsewhere are not the payer's to give back.
     for v_lot in
-        select * from gateway.live_lots(p_account_id, p_now)
-         where kind = 'purchase' or (p_kind = 'admin' and kind = 'admin') or (p_source is not null and source = p_source)
-         order by (source is not distinct from p_source) desc, expires_at nulls last, id
+        select * from gateway.lots
+         where account_id = p_account_id and not is_closed and remaining_nanos > 0 and (expires_at is null or expires_at > p_now)
+           and (kind = 'purchase' or (p_kind = 'admin' and kind = 'admin') or source = p_source)
+         order by (source = p_source) is true desc, expires_at nulls last, id
     loop
         exit when v_rest = 0;
         v_part := least(v_rest, v_lot.remaining_nanos);
@@ -99,26 +104,23 @@ comment on function api.credit_account is
     'Adds a lot (amount > 0) or takes credit back (amount < 0), once per idempotency key of the account; the same key with another amount is refused.';
 
 create function api.read_balance(p_account_id bigint) returns jsonb
-language sql stable security definer set search_path = ''
+language plpgsql security definer set search_path = '' set enable_seqscan = off
 as $$
-    with moment as (select gateway.clock() as at),
-    held as (
-        select part.lot_id, part.amount_nanos, hold.expires_at <= moment.at as is_overdue
-          from moment, gateway.holds as hold
-          join gateway.hold_parts as part on part.hold_id = hold.id
-         where hold.account_id = p_account_id and hold.state = 'held'
-    ),
-    live as (
-        select lot.remaining_nanos + coalesce((select sum(amount_nanos) from held where held.lot_id = lot.id and is_overdue), 0) as free
-          from moment, gateway.lots as lot
-         where lot.account_id = p_account_id and not lot.is_closed
-           and (lot.live_from is null or lot.live_from <= moment.at) and (lot.expires_at is null or lot.expires_at > moment.at)
-    )
-    select jsonb_build_object(
-        'posted_nanos', wallet.posted_nanos, 'owed_nanos', wallet.owed_nanos,
-        'held_nanos', (select coalesce(sum(amount_nanos), 0)::bigint from held where not is_overdue),
-        'available_nanos', (select coalesce(sum(free), 0)::bigint from live))
-      from gateway.wallets as wallet
-     where wallet.account_id = p_account_id
-$$;
-comment on function api.read_balance is 'What a wallet holds now, the same whether or not a sweep has run; null for an unknown account.';
+declare
+    v_now timestamptz := gateway.lock_wallet(p_account_id);
+begin
+    if v_now is null then
+        return null;
+    end if;
+    perform gateway.bring_to_time(p_account_id, v_now);
+    return (
+        select jsonb_build_object(
+                   'posted_nanos', wallet.posted_nanos, 'owed_nanos', wallet.owed_nanos,
+                   'held_nanos', (select coalesce(sum(amount_nanos), 0)::bigint from gateway.holds
+                                   where account_id = p_account_id and state = 'held'),
+                   'available_nanos', gateway.available(p_account_id, v_now))
+          from gateway.wallets as wallet
+         where wallet.account_id = p_account_id);
+end $$;
+comment on function api.read_balance is
+    'What a wallet holds now: it is brought to the present first, so that no sweep has to run. Null for an unknown account.';

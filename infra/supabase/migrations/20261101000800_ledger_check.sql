@@ -2,32 +2,45 @@
 create function gateway.broken_rules(p_account_id bigint default null) returns table (rule text, subject text)
 language sql stable
 as $$
-    with wallet as (
-        select account_id, posted_nanos from gateway.wallets where p_account_id is null or account_id = p_account_id
-    ),
-    part as (
+    with part as (
         select part.lot_id, part.hold_id, part.amount_nanos, hold.account_id, hold.state
           from gateway.hold_parts as part join gateway.holds as hold on hold.id = part.hold_id
          where p_account_id is null or hold.account_id = p_account_id
-    )
-    select 'wallet = its credits - its debits', account_id::text from wallet
-     where posted_nanos <> (select coalesce(sum(case when credit_account = wallet.account_id then amount_nanos else -amount_nanos end), 0)
-                              from gateway.transfers where transfers.account_id = wallet.account_id)
+    ),
+    posted as (
+        select account_id, sum(case when credit_account = account_id then amount_nanos else -amount_nanos end) as amount_nanos
+          from gateway.transfers where account_id is not null and (p_account_id is null or account_id = p_account_id) group by account_id
+    ),
+    -- What is left in lots and what holds took.
+    kept as (
+        select account_id, sum(amount_nanos) as amount_nanos
+          from (select account_id, remaining_nanos from gateway.lots
+                 where not is_closed and (p_account_id is null or account_id = p_account_id)
+                union all
+                select account_id, amount_nanos from part) as each (account_id, amount_nanos)
+         group by account_id
+    ),
+    held_of_lot as (select lot_id, sum(amount_nanos) as amount_nanos from part group by lot_id),
+    held_by_hold as (select hold_id, sum(amount_nanos) as amount_nanos from part group by hold_id)
+    select 'wallet = its credits - its debits', wallet.account_id::text
+      from gateway.wallets as wallet left join posted using (account_id)
+     where (p_account_id is null or wallet.account_id = p_account_id) and wallet.posted_nanos <> coalesce(posted.amount_nanos, 0)
     union all
-    select 'wallet = what is left in its lots + what holds took', account_id::text from wallet
-     where posted_nanos <> (select coalesce(sum(remaining_nanos), 0) from gateway.lots where lots.account_id = wallet.account_id)
-                         + (select coalesce(sum(amount_nanos), 0) from part where part.account_id = wallet.account_id)
+    select 'wallet = what is left in its lots + what holds took', wallet.account_id::text
+      from gateway.wallets as wallet left join kept using (account_id)
+     where (p_account_id is null or wallet.account_id = p_account_id) and wallet.posted_nanos <> coalesce(kept.amount_nanos, 0)
     union all
-    select 'lot = remaining + held + spent + lapsed + taken', id::text from gateway.lots as lot
-     where (p_account_id is null or account_id = p_account_id)
-       and amount_nanos <> remaining_nanos + spent_nanos + lapsed_nanos + taken_nanos
-                         + (select coalesce(sum(amount_nanos), 0) from part where part.lot_id = lot.id)
+    select 'lot = remaining + held + spent + lapsed + taken', lot.id::text
+      from gateway.lots as lot left join held_of_lot as held on held.lot_id = lot.id
+     where (p_account_id is null or lot.account_id = p_account_id)
+       and lot.amount_nanos <> lot.remaining_nanos + lot.spent_nanos + lot.lapsed_nanos + lot.taken_nanos + coalesce(held.amount_nanos, 0)
     union all
     select 'only a live hold has parts', hold_id::text from part where state <> 'held'
     union all
-    select 'live hold = its parts', id::text from gateway.holds as hold
-     where (p_account_id is null or account_id = p_account_id) and state = 'held'
-       and amount_nanos <> (select coalesce(sum(amount_nanos), 0) from part where part.hold_id = hold.id)
+    select 'live hold = its parts', hold.id::text
+      from gateway.holds as hold left join held_by_hold as held on held.hold_id = hold.id
+     where (p_account_id is null or hold.account_id = p_account_id) and hold.state = 'held'
+       and hold.amount_nanos <> coalesce(held.amount_nanos, 0)
     union all
     select 'settled hold has its usage line', id::text from gateway.holds as hold
      where (p_account_id is null or account_id = p_account_id)

@@ -1,7 +1,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
@@ -11,10 +11,11 @@ from aiohttp.test_utils import TestServer
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
 from shared.core.ids import AccountId
-from shared.limits.refusals import RequestsLimited
+from shared.limits.refusals import RateLimited, RequestsLimited
 from shared.limits.store import COOL_DOWN_MS, Limiter
-from shared.limits.types import FailedOpen, RateState, Reservation
-from tests.shared.limits.support import ADDRESS, KEY, Clock, RedisAddress, limits, policy
+from shared.limits.types import FailedOpen, RateState, Reservation, to_give_back
+from tests.harness.wire import Fault, Wire
+from tests.shared.limits.support import ADDRESS, KEY, Clock, RedisAddress, first_use, limits, policy, use
 
 RESERVATION = Reservation(
     lease_id="x", account_id=AccountId(1), key=KEY, bucket=1, tokens=1, state=RateState(requests=None, tokens=None)
@@ -154,3 +155,34 @@ async def test_nothing_but_a_reservation_raises_without_redis(
         "limiter_remember_failed",
         "limiter_forget_failed",
     ]
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known-key", "first-sight"])
+async def test_what_redis_reserved_too_late_is_given_back_when_the_request_ends(
+    open_wire: Callable[[str], Wire], redis: Redis, redis_address: RedisAddress, clock: Clock, *, is_known: bool
+) -> None:
+    known = policy(account=limits(tokens=100, concurrency=1), key=limits(tokens=100, concurrency=1))
+    wire = open_wire(redis_address.url)
+    async with aiohttp.ClientSession() as session:
+        limiter = Limiter(Redis(session, url=wire.url, token=redis_address.token), clock)
+        if is_known:
+            await limiter.release(await first_use(limiter, known), used_tokens=0)
+        with wire.broken(Fault(answer_delay_s=0.4)):
+            if is_known:
+                answer = await limiter.reserve(key=KEY, address=ADDRESS, lease_id="late", tokens=90)
+            else:
+                answer = await limiter.reserve_with_policy(known, key=KEY, lease_id="late", tokens=90)
+        clock.now_ms += COOL_DOWN_MS
+        with pytest.raises(RateLimited):
+            await use(limiter, "too-early", tokens=20)
+        possible = to_give_back(answer)
+        assert possible is not None
+        await limiter.release(possible, used_tokens=10)
+        await use(limiter, "next", tokens=90)
+
+
+async def test_in_a_cool_down_there_is_nothing_to_give_back(limiter_without_redis: Limiter) -> None:
+    await reserve(limiter_without_redis)
+    answer = await limiter_without_redis.reserve(key=KEY, address=ADDRESS, lease_id="x", tokens=1)
+    assert answer == FailedOpen()
+    assert to_give_back(answer) is None

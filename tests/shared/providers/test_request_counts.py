@@ -24,6 +24,11 @@ def test_text_is_halved_and_each_message_weighs_something() -> None:
     assert least <= counts.prompt_tokens <= least + 30
 
 
+@pytest.mark.parametrize("text", ["7" * 1000, "{}[]!?" * 200])
+def test_digits_and_punctuation_weigh_a_token_each(text: str) -> None:
+    assert count_request({"messages": [{"content": text}]}).prompt_tokens >= len(text)
+
+
 def test_text_beyond_ascii_counts_its_bytes() -> None:
     assert count_request({"messages": [{"content": "é€😀"}]}).text_bytes >= 9
     assert count_request({"messages": [{"content": "\ud83d"}]}).text_bytes >= 3

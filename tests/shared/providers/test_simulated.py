@@ -1,6 +1,7 @@
 """The provider that answers inside the function."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -121,3 +122,24 @@ FIELDS = ["messages", "n", "max_tokens", "tools", "tool_choice", "response_forma
 def test_it_never_fails(body: dict[str, Any]) -> None:
     assert read_completion(answer(body)).error is None
     assert answer_events(body)[-1] == DONE
+
+
+def test_a_schema_that_would_grow_without_end_is_answered_small_and_at_once() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(9):
+        schema = {"type": "object", "required": ["x"] * 20 + ["y", "z"], "properties": dict.fromkeys("xyz", schema)}
+    body = ask(response_format={"type": "json_schema", "json_schema": {"schema": schema}})
+    started_s = time.process_time()
+    assert len(answer(body)) < 20_000
+    assert time.process_time() - started_s < 0.5
+
+
+def test_a_long_constant_is_not_multiplied_by_every_choice() -> None:
+    schema = {"const": "x" * 1_000_000}
+    body = ask(n=128, response_format={"type": "json_schema", "json_schema": {"schema": schema}})
+    assert len(answer(body)) < 128 * 3_000
+
+
+def test_many_choices_come_in_few_pieces() -> None:
+    body = {"messages": [{"role": "user", "content": "word " * 400}], "n": 128}
+    assert len(answer_events(body)) < 4_000

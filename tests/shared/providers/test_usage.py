@@ -6,22 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.providers.usage import ImplausibleUsage, UsageBounds, UsageReport, encode_usage, read_cost, read_usage
+from shared.providers.usage import (
+    ImplausibleUsage,
+    UsageBounds,
+    UsageReport,
+    encode_usage,
+    read_cost,
+    read_reported_cost,
+    read_usage,
+)
 from tests.shared.providers.recorded import PORTKEY_ANTHROPIC_USAGE
 
 BOUNDS = UsageBounds(max_input_tokens=10_000, max_output_tokens_total=1_000)
 
 
-def report(**fields: int | None) -> UsageReport:
-    known: dict[str, int | None] = {
+def report(**fields: int) -> UsageReport:
+    known = {
         "input_tokens": 0,
         "cached_input_tokens": 0,
         "cache_write_tokens": 0,
         "output_tokens": 0,
         "reasoning_tokens": 0,
-        "reported_cost_nanos": None,
     }
-    return UsageReport(**(known | fields))  # type: ignore[arg-type]
+    return UsageReport(**(known | fields))
 
 
 def test_zero_reported_is_zero() -> None:
@@ -151,6 +158,15 @@ def test_encoded_usage_reads_back(plain: int, cached: int, output: int, reasonin
 )
 def test_reported_cost_is_exact_or_nothing(text: bytes, nanos: int | None) -> None:
     assert read_cost(text) == nanos
+
+
+def test_a_cost_is_read_although_the_quantities_cannot_be_believed() -> None:
+    assert read_reported_cost(b'{"prompt_tokens":-5,"completion_tokens":"many","cost":0.25}') == 250_000_000
+
+
+@pytest.mark.parametrize("usage", [None, b"null", b"[]", b"{", b"{}", b'{"cost":{}}', b'{"cost":-1}'])
+def test_a_cost_that_is_not_there_is_none(usage: bytes | None) -> None:
+    assert read_reported_cost(usage) is None
 
 
 FIELDS = st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens", "cost"])

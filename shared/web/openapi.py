@@ -1,0 +1,50 @@
+"""What an endpoint's description says of its bodies and its refusals."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+_TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_ERROR = {
+    "type": "object",
+    "required": ["message", "type", "code", "param", "request_id", "retryable"],
+    "properties": {
+        "message": {"type": "string"},
+        "type": {"type": "string"},
+        "code": {"type": "string"},
+        "param": _TEXT_OR_NULL,
+        "request_id": _TEXT_OR_NULL,
+        "retryable": {"type": "boolean"},
+    },
+}
+# Under `default` it also takes the place of the framework's own 422, which is never sent.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A refusal, in OpenAI's envelope.",
+        "content": {
+            "application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": _ERROR}}}
+        },
+    }
+}
+
+
+def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's JSON schema in one piece, because a part of a document cannot refer to parts of itself.
+
+    raises  RecursionError for a model that contains itself
+    """
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def inline(part: Any) -> Any:
+        if isinstance(part, list):
+            return [inline(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return inline(definitions[part["$ref"].removeprefix("#/$defs/")])
+        return {name: inline(each) for name, each in part.items()}
+
+    inlined = inline(schema)
+    assert isinstance(inlined, dict)
+    return inlined

@@ -1,0 +1,63 @@
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from infra.local.stack import LocalStack
+from shared.clients.redis import Redis
+from tests.flows.calls import client
+from tests.harness.gateways import Gateways, RunningGateway
+from tests.harness.wire import Wire
+
+# Looking into Redis from a test must not fail because the machine is busy.
+PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WiredGateway:
+    """A gateway that reaches each of its stores through a wire."""
+
+    gateway: RunningGateway
+    supabase: Wire
+    redis: Wire
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    def forget(self) -> None:
+        self.supabase.forget()
+        self.redis.forget()
+
+
+@pytest.fixture(scope="module")
+def wired(stack: LocalStack) -> Iterator[WiredGateway]:
+    supabase, redis, gateways = Wire(stack.supabase_url).open(), Wire(stack.redis_rest_url).open(), Gateways(stack)
+    try:
+        gateway = gateways(SUPABASE_URL=supabase.url, UPSTASH_REDIS_REST_URL=redis.url)
+        yield WiredGateway(gateway, supabase, redis)
+    finally:
+        gateways.stop_all()
+        supabase.close()
+        redis.close()
+
+
+@pytest.fixture(scope="module")
+def two_gateways(stack: LocalStack) -> Iterator[tuple[str, str]]:
+    gateways = Gateways(stack)
+    try:
+        yield gateways().url, gateways().url
+    finally:
+        gateways.stop_all()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def redis(stack: LocalStack, session: aiohttp.ClientSession) -> Redis:
+    return Redis(session, url=stack.redis_rest_url, token=stack.credentials.redis_token, deadline_s=PATIENCE_S)

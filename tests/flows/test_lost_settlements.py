@@ -1,0 +1,141 @@
+"""A settlement that the ledger did not confirm: the customer has the answer, and pays once or not at all."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.flows.calls import Answer, ask, chat
+from tests.flows.conftest import WiredGateway
+from tests.harness.tenants import Models, Tenant, Tenants
+from tests.harness.wire import Exchange, Fault
+
+SECRET_WORD = "zebra-in-the-prompt"
+# More than the gateway waits for the database.
+TOO_SLOW_S = 5.5
+WHOLE: dict[str, object] = {}
+STREAM: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}}
+KINDS = pytest.mark.parametrize("fields", [WHOLE, STREAM], ids=["whole", "stream"])
+
+
+def is_settle(exchange: Exchange) -> bool:
+    return exchange.path.endswith("/settle")
+
+
+NOT_DONE = [
+    pytest.param(Fault(status=500, matches=is_settle), id="status-500"),
+    pytest.param(Fault(status=200, matches=is_settle), id="garbage"),
+    pytest.param(Fault(refuses=True, matches=is_settle), id="hangs-up"),
+]
+
+
+def body_with_secret(model: str, fields: dict[str, object]) -> dict[str, object]:
+    return {"model": model, "messages": [{"role": "user", "content": SECRET_WORD}], **fields}
+
+
+def usage_of(answer: Answer) -> dict[str, Any]:
+    """Return the usage that the client was shown; a stream must have ended as one that is complete."""
+    if isinstance(answer.body, dict):
+        return dict(answer.body["usage"])
+    assert answer.is_done
+    (usage,) = [chunk["usage"] for chunk in answer.body if chunk.get("usage")]
+    return dict(usage)
+
+
+def unsettled(wired: WiredGateway, answer: Answer) -> list[dict[str, Any]]:
+    """Return the lines of the gateway's log that keep the record of this answer."""
+    lines = [json.loads(line) for line in wired.gateway.log_text().splitlines() if line.startswith("{")]
+    generation_id = answer.headers["X-Generation-Id"]
+    return [line for line in lines if line["event"] == "settlement_failed" and line["generation_id"] == generation_id]
+
+
+def keeps_the_secret(wired: WiredGateway, customer: Tenant) -> bool:
+    log = wired.gateway.log_text()
+    return SECRET_WORD not in log and customer.api_key not in log
+
+
+@KINDS
+@pytest.mark.parametrize("fault", NOT_DONE)
+async def test_an_answer_is_given_without_its_cost_and_a_log_line_keeps_the_record(
+    *,
+    wired: WiredGateway,
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    fault: Fault,
+    fields: dict[str, object],
+) -> None:
+    customer, model = tenant(), make_model("tokens=7,prompt_tokens=11")
+    before = customer.balance()["available_nanos"]
+    with wired.supabase.broken(fault):
+        answer = await ask(session, wired.url, customer, body_with_secret(model.id, fields))
+    assert answer.status == 200
+    usage = usage_of(answer)
+    assert usage["completion_tokens"] == 7
+    assert "cost" not in usage
+    (record,) = unsettled(wired, answer)
+    assert record["level"] == "error"
+    assert (record["input_tokens"], record["output_tokens"]) == (11, 7)
+    assert record["price_id"] == model.price_ids["openrouter"]
+    assert record["usage_source"] == "provider"
+    assert keeps_the_secret(wired, customer)
+
+    assert len(customer.books.holds("held")) == 1
+    customer.books.end_holds()
+    assert customer.balance()["available_nanos"] == before
+    assert customer.books.broken_rules() == []
+
+
+async def test_a_settlement_that_is_too_slow_is_not_waited_for(
+    wired: WiredGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    customer, model = tenant(), make_model("tokens=7")
+    with wired.supabase.broken(Fault(answer_delay_s=TOO_SLOW_S, matches=is_settle)):
+        answers = await asyncio.gather(
+            *(ask(session, wired.url, customer, chat(model, **fields)) for fields in (WHOLE, STREAM))
+        )
+    for answer in answers:
+        assert answer.duration_s < TOO_SLOW_S
+        assert "cost" not in usage_of(answer)
+        assert len(unsettled(wired, answer)) == 1
+    assert len(customer.books.usage_lines()) == 2
+    assert customer.books.broken_rules() == []
+
+
+@KINDS
+async def test_a_settlement_whose_answer_is_lost_once_is_asked_again_and_charged_once(
+    wired: WiredGateway,
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    fields: dict[str, object],
+) -> None:
+    customer, model = tenant(), make_model("tokens=7,prompt_tokens=11")
+    before = customer.balance()["available_nanos"]
+    wired.forget()
+    with wired.supabase.broken(Fault(drops_answer=True, matches=is_settle), times=1):
+        answer = await ask(session, wired.url, customer, body_with_secret(model.id, fields))
+    assert len(wired.supabase.exchanges("/settle")) == 2
+    (line,) = customer.books.usage_lines()
+    assert usage_of(answer)["cost"] == line.cost_nanos / 10**9
+    assert customer.balance()["available_nanos"] == before - line.charged_nanos
+    assert unsettled(wired, answer) == []
+    assert customer.books.broken_rules() == []
+
+
+async def test_a_settlement_whose_answers_are_lost_is_charged_once_and_still_recorded(
+    wired: WiredGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    customer, model = tenant(), make_model("tokens=7")
+    before = customer.balance()["available_nanos"]
+    with wired.supabase.broken(Fault(drops_answer=True, matches=is_settle)):
+        answer = await ask(session, wired.url, customer, chat(model))
+    assert answer.status == 200
+    assert len(unsettled(wired, answer)) == 1
+    (line,) = customer.books.usage_lines()
+    assert customer.balance()["available_nanos"] == before - line.charged_nanos
+    customer.books.end_holds()
+    assert customer.balance()["available_nanos"] == before - line.charged_nanos
+    assert customer.books.broken_rules() == []

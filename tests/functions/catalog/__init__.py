@@ -1,0 +1,1 @@
+"""The catalog function as a client sees it."""

@@ -1,0 +1,1 @@
+"""The chat function as a client sees it, and what it leaves in the books."""

@@ -1,0 +1,106 @@
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+
+from infra.local.stack import LocalStack
+from shared.keys.format import generate_secret
+from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, post
+from tests.harness.gateways import Gateways, RunningGateway
+from tests.harness.tenants import Models, Tenants
+from tests.harness.wire import Wire
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "missing_api_key"),
+        ({"Authorization": "Bearer "}, "missing_api_key"),
+        ({"Authorization": "Basic dTpw"}, "missing_api_key"),
+        ({"Authorization": "Bearer nonsense"}, "invalid_api_key"),
+        ({"Authorization": "Bearer " + "x" * 6_000}, "invalid_api_key"),
+        ({"x-api-key": "sk-123"}, "invalid_api_key"),
+    ],
+)
+async def test_without_a_key_nothing_is_read(gateway: RunningGateway, headers: dict[str, str], code: str) -> None:
+    answer = await post(gateway.url, b"not even json", headers)
+    assert answer.status == 401
+    assert (answer.error["code"], answer.error["type"]) == (code, "authentication_error")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_mistyped_key_asks_no_store_and_an_unknown_one_only_once_a_minute(
+    stack: LocalStack, start_gateway: Gateways, tenant: Tenants, make_model: Models, open_wire: Callable[[str], Wire]
+) -> None:
+    database, redis = open_wire(stack.supabase_url), open_wire(stack.redis_rest_url)
+    gateway = start_gateway(SUPABASE_URL=database.url, UPSTASH_REDIS_REST_URL=redis.url)
+    body = {"model": make_model().id, "messages": HELLO}
+    secret = tenant().api_key
+    mistyped = secret[:-8] + ("a" if secret[-8] != "a" else "b") + secret[-7:]
+    for key in (mistyped, secret.replace("gw_live_", "gw_test_"), secret[:-1]):
+        for header in ({"Authorization": f"Bearer {key}"}, {"x-api-key": key}):
+            answer = await post(gateway.url, body, header)
+            assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+    assert database.exchanges() == redis.exchanges() == []
+    unknown = {"Authorization": f"Bearer {generate_secret('live')}"}
+    for _ in range(3):
+        answer = await post(gateway.url, body, unknown)
+        assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+    assert len(database.exchanges("rpc/admit")) == 1
+
+
+async def test_a_key_in_x_api_key_is_as_good(gateway: RunningGateway, tenant: Tenants, make_model: Models) -> None:
+    answer = await post(gateway.url, {"model": make_model().id, "messages": HELLO}, {"x-api-key": tenant().api_key})
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", PATH, 405),
+        ("PUT", PATH, 405),
+        ("DELETE", "/v1/models", 405),
+        ("POST", "/ping", 405),
+        ("POST", "/v1/nothing", 404),
+        ("GET", "/", 404),
+        ("GET", "/v1/models-of-nobody", 404),
+        ("GET", "/v1/chat/completions/x", 404),
+    ],
+)
+async def test_wrong_methods_and_paths_are_refused_in_the_same_shape(
+    gateway: RunningGateway, tenant: Tenants, method: str, path: str, status: int
+) -> None:
+    async with (
+        aiohttp.ClientSession(timeout=TIMEOUT, headers=tenant().headers) as session,
+        session.request(method, gateway.url + path) as response,
+    ):
+        answer = Answer(response.status, response.headers.copy(), await response.read())
+    assert answer.status == status
+    assert answer.error["type"] == "invalid_request_error"
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://[::1"},
+        {"Origin": "null"},
+        {"Referer": "https://exa\u00e9mple.com:99999/x"},
+        {"Host": "["},
+        {"Host": "gateway.example:port"},
+        {"X-Forwarded-For": "not an address"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=nonsense"},
+        {"Accept": "text/event-stream"},
+    ],
+)
+async def test_strange_headers_do_no_harm(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, headers: dict[str, str]
+) -> None:
+    body = {"model": make_model().id, "messages": HELLO}
+    assert (await post(gateway.url, body, {**tenant().headers, **headers})).status == 200
+    async with (
+        aiohttp.ClientSession(timeout=TIMEOUT) as session,
+        session.get(gateway.url + "/v1/models/no/such", headers=headers) as response,
+    ):
+        assert response.status == 404

@@ -1,0 +1,74 @@
+"""Every route as its own OpenAPI describes it, called with what such a description allows and what it does not."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from multidict import CIMultiDict
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CheckFunction
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from functions.catalog.app import app as catalog
+from functions.chat.app import app as chat
+from tests.functions.chat.client import Answer, read_error
+from tests.harness.gateways import RunningGateway
+from tests.harness.tenants import Tenant, Tenants
+
+Operation = APIOperation[Any, Any, Any, Any]
+
+BOUNDED = settings(
+    max_examples=12, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+CHECKS: list[CheckFunction] = [content_type_conformance, response_schema_conformance]
+WITH_INPUT = {"GET /models", "GET /v1/models", "POST /v1/chat/completions"}
+
+
+def operations(app: FastAPI) -> list[Operation]:
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    found = list(schema.get_all_operations())
+    return [result.ok() for result in found if isinstance(result, Ok)]
+
+
+EVERY_CASE = [
+    pytest.param(operation, mode, id=f"{mode.value}-{operation.label}")
+    for operation in (*operations(catalog), *operations(chat))
+    for mode in GenerationMode
+    if mode is GenerationMode.POSITIVE or operation.label in WITH_INPUT
+]
+
+
+@pytest.mark.parametrize(("operation", "mode"), EVERY_CASE)
+def test_a_described_route_answers_as_described(
+    gateway: RunningGateway, tenant: Tenants, operation: Operation, mode: GenerationMode
+) -> None:
+    customer = tenant(environment="test")
+
+    @BOUNDED
+    @given(operation.as_strategy(generation_mode=mode))
+    def of_any_input(case: Case[Any]) -> None:
+        _call(gateway, customer, case)
+
+    of_any_input()
+
+
+def test_a_description_holds_together() -> None:
+    for app in (catalog, chat):
+        description = app.openapi()
+        assert "#/$defs/" not in str(description)
+        for path in description["paths"].values():
+            for operation in path.values():
+                assert set(operation["responses"]) == {"200", "default"}
+
+
+def _call(gateway: RunningGateway, tenant: Tenant, case: Case[Any]) -> None:
+    response = case.call(base_url=gateway.url, headers=tenant.headers)
+    headers = CIMultiDict((name, value) for name, values in response.headers.items() for value in values)
+    if response.status_code != 200:
+        assert response.status_code in {400, 404, 405, 413}, response.content
+        read_error(Answer(response.status_code, headers, response.content))
+    case.validate_response(response, checks=CHECKS)

@@ -1,0 +1,1 @@
+"""Tests of what the migrations leave behind: grants and conventions."""

@@ -1,0 +1,109 @@
+import dataclasses
+
+import pytest
+
+from shared.core.settings import (
+    ADDRESS_SOURCES,
+    DEFAULT_SILENCE_LIMIT_S,
+    DEFAULT_TIME_LIMIT_S,
+    CatalogSettings,
+    ChatSettings,
+    ProviderCredentials,
+    SettingsError,
+)
+
+STORES = {
+    "SUPABASE_URL": "https://project.supabase.test/",
+    "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_1",
+    "UPSTASH_REDIS_REST_URL": "https://redis.upstash.test/",
+    "UPSTASH_REDIS_REST_TOKEN": "token",
+}
+SECRET = "s" * 32
+CHAT = {**STORES, "SECRET_KEY": SECRET}
+
+
+def _chat(**changes: str) -> ChatSettings:
+    return ChatSettings.read({**CHAT, **changes})
+
+
+def test_the_least_that_chat_needs() -> None:
+    settings = _chat()
+    assert settings.stores.supabase_url == "https://project.supabase.test"
+    assert settings.stores.redis_url == "https://redis.upstash.test"
+    assert settings.secret_keys == (SECRET,)
+    assert settings.providers == {}
+    assert settings.address_source == "direct"
+    assert (settings.time_limit_s, settings.silence_limit_s) == (DEFAULT_TIME_LIMIT_S, DEFAULT_SILENCE_LIMIT_S)
+
+
+@pytest.mark.parametrize("name", CHAT)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_variable_is_named(name: str, value: str | None) -> None:
+    environment = {**CHAT, name: value} if value is not None else {key: CHAT[key] for key in CHAT if key != name}
+    with pytest.raises(SettingsError, match=rf"^{name} is not set$"):
+        ChatSettings.read({key: text for key, text in environment.items() if text is not None})
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_the_catalog_needs_the_stores_and_nothing_else(name: str) -> None:
+    assert CatalogSettings.read(STORES).stores == _chat().stores
+    with pytest.raises(SettingsError, match=name):
+        CatalogSettings.read({key: STORES[key] for key in STORES if key != name})
+
+
+def test_secrets_are_a_list_newest_first() -> None:
+    assert _chat(SECRET_KEY=f" {'n' * 32} , {'o' * 40} ").secret_keys == ("n" * 32, "o" * 40)
+
+
+@pytest.mark.parametrize("secrets", ["short", "s" * 31, f"{SECRET},short", f"{SECRET},", f",{SECRET}"])
+def test_a_secret_that_is_too_short_is_refused(secrets: str) -> None:
+    with pytest.raises(SettingsError, match="at least 32 characters") as refused:
+        _chat(SECRET_KEY=secrets)
+    assert secrets not in str(refused.value)
+
+
+def test_a_provider_with_a_key_is_configured() -> None:
+    providers = _chat(OPENROUTER_API_KEY="sk-1", CHUTES_API_KEY="sk-2", CHUTES_BASE_URL="https://c.test/v1/").providers
+    assert dict(providers) == {
+        "openrouter": ProviderCredentials("sk-1", None),
+        "chutes": ProviderCredentials("sk-2", "https://c.test/v1"),
+    }
+
+
+@pytest.mark.parametrize("slug", ["OPENROUTER", "PORTKEY", "FEATHERLESS", "CHUTES"])
+def test_a_provider_configured_by_half_is_refused(slug: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{slug}_BASE_URL is set but {slug}_API_KEY is not"):
+        _chat(**{f"{slug}_BASE_URL": "https://p.test", f"{slug}_API_KEY": " "})
+
+
+@pytest.mark.parametrize("name", ["FUNCTION_TIME_LIMIT_S", "PROVIDER_SILENCE_LIMIT_S"])
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "5s", "²", "٣", "1e3", "0x10", "1_0"])
+def test_a_number_that_is_none_is_refused(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must be a whole number above 0"):
+        _chat(**{name: text})
+
+
+def test_numbers_are_read() -> None:
+    settings = _chat(FUNCTION_TIME_LIMIT_S=" 800 ", PROVIDER_SILENCE_LIMIT_S="7")
+    assert (settings.time_limit_s, settings.silence_limit_s) == (800, 7)
+
+
+@pytest.mark.parametrize("source", ADDRESS_SOURCES)
+def test_the_client_address_comes_from_where_the_deployment_says(source: str) -> None:
+    assert _chat(CLIENT_ADDRESS_SOURCE=source).address_source == source
+
+
+@pytest.mark.parametrize("source", ["x-forwarded-for", "Vercel", ""])
+def test_an_unknown_source_of_addresses_is_refused(source: str) -> None:
+    with pytest.raises(SettingsError, match="CLIENT_ADDRESS_SOURCE must be one of vercel, lambda, direct"):
+        _chat(CLIENT_ADDRESS_SOURCE=source)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        _chat().time_limit_s = 1  # type: ignore[misc]
+
+
+def test_a_printed_setting_shows_no_secret() -> None:
+    printed = repr(_chat(OPENROUTER_API_KEY="sk-secret"))
+    assert [secret for secret in (SECRET, "sb_secret_1", "token", "sk-secret") if f"'{secret}'" in printed] == []

@@ -1,0 +1,196 @@
+"""The ledger through PostgREST: what it answers is what our types say, and anything else is our own failure."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from infra.local.stack import LocalStack
+from shared.clients.database import Database
+from shared.core.errors import StoreUnavailable
+from shared.core.ids import ModelId, PriceId, ProviderSlug, new_generation_id
+from shared.core.money import Nanos
+from shared.keys.fingerprint import fingerprint
+from shared.ledger.store import Ledger
+from shared.ledger.types import (
+    AdmissionRequest,
+    Admitted,
+    Attempt,
+    Bounds,
+    Extended,
+    Outcome,
+    Quantities,
+    Refused,
+    Settlement,
+    Unchanged,
+    Usage,
+    UsageSource,
+    Voided,
+)
+from tests.harness.tenants import Models, Tenant, Tenants, TestModel
+
+
+@pytest.fixture
+async def ledger(stack: LocalStack) -> AsyncIterator[Ledger]:
+    async with aiohttp.ClientSession() as session:
+        yield Ledger(Database(session, url=stack.supabase_url, key=stack.credentials.secret_key, deadline_s=10))
+
+
+@pytest.fixture
+def customer(tenant: Tenants) -> Tenant:
+    return tenant(credit_nanos=100_000)
+
+
+@pytest.fixture(scope="module")
+def model(make_model: Models) -> TestModel:
+    """A token of input costs 1,000 nano-dollars, one of output 2,000."""
+    return make_model()
+
+
+def _bounds(*, input_tokens: int, choices: int, output_tokens: int) -> Bounds:
+    return Bounds(
+        input_tokens=input_tokens,
+        images=0,
+        choices=choices,
+        output_tokens=output_tokens,
+        reasoning_output_tokens=output_tokens,
+        is_cheapest_only=False,
+    )
+
+
+def _request(stack: LocalStack, customer: Tenant, model: TestModel, **changes: object) -> AdmissionRequest:
+    asked: dict[str, object] = {
+        "generation_id": new_generation_id(),
+        "key_hmacs": (fingerprint(customer.api_key, stack.credentials.gateway_secret),),
+        "scope": "inference",
+        "models": (ModelId(model.id),),
+        "providers": None,
+        "bounds": _bounds(input_tokens=10, choices=2, output_tokens=5),
+        "lifetime_s": 60,
+        "address": None,
+        "origin_host": None,
+        **changes,
+    }
+    return AdmissionRequest(**asked)  # type: ignore[arg-type]
+
+
+def _usage(offer_price: PriceId, output_tokens: int) -> Usage:
+    attempt = Attempt(
+        provider=ProviderSlug("openrouter"),
+        model_id=ModelId("m"),
+        status=None,
+        is_success=False,
+        reason="connect",
+        first_byte_ms=3,
+    )
+    return Usage(
+        price_id=offer_price,
+        quantities=Quantities(input_tokens=10, output_tokens=output_tokens),
+        source=UsageSource.COUNTED,
+        outcome=Outcome.INTERRUPTED,
+        is_stream=True,
+        attempts=(attempt,),
+        duration_ms=7,
+        first_byte_ms=3,
+        reasoning_tokens=1,
+    )
+
+
+async def test_a_request_is_admitted_extended_and_settled(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    request = _request(stack, customer, model)
+    admitted = await ledger.admit(request)
+    assert isinstance(admitted, Admitted)
+    (offer,) = admitted.offers
+    assert (admitted.account_id, admitted.key_id) == (customer.account_id, customer.key_id)
+    assert (admitted.hold.amount_nanos, admitted.hold.state, offer.quote_nanos) == (30_000, "held", 30_000)
+    assert (offer.input_tokens, offer.output_tokens, offer.upstream_model) == (10, 5, model.upstream_model)
+    extended = await ledger.extend_hold(
+        request.generation_id, offer.price_id, Quantities(input_tokens=10, output_tokens=20)
+    )
+    assert extended == Extended(amount_nanos=Nanos(50_000))
+    settled = await ledger.settle(request.generation_id, _usage(offer.price_id, 15))
+    assert isinstance(settled, Settlement)
+    assert (settled.charged_nanos, settled.shortfall_nanos, settled.is_repeated) == (40_000, 0, False)
+    again = await ledger.settle(request.generation_id, _usage(offer.price_id, 99))
+    assert isinstance(again, Settlement)
+    assert (again.charged_nanos, again.is_repeated) == (40_000, True)
+    assert customer.balance()["posted_nanos"] == 60_000
+
+
+async def test_asking_again_for_admission_answers_the_same_hold(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    request = _request(stack, customer, model)
+    assert await ledger.admit(request) == await ledger.admit(request)
+    assert customer.balance()["held_nanos"] == 30_000
+
+
+async def test_a_hold_is_voided_once(stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel) -> None:
+    request = _request(stack, customer, model)
+    await ledger.admit(request)
+    assert await ledger.void_hold(request.generation_id) == Voided(released_nanos=Nanos(30_000))
+    assert await ledger.void_hold(request.generation_id) == Unchanged(state="voided")
+
+
+async def test_a_refusal_carries_its_numbers_and_the_limiters_policy(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    bounds = _bounds(input_tokens=101, choices=1, output_tokens=0)
+    refused = await ledger.admit(_request(stack, customer, model, bounds=bounds))
+    assert isinstance(refused, Refused)
+    assert (refused.status, refused.code) == (402, "insufficient_credits")
+    assert refused.numbers == {"available_nanos": 100_000, "required_nanos": 101_000}
+    assert refused.policy is not None
+    assert refused.policy.account_id == customer.account_id
+
+
+async def test_an_unknown_key_is_refused_without_a_policy(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    refused = await ledger.admit(_request(stack, customer, model, key_hmacs=("00" * 32,)))
+    assert refused == Refused(status=401, code="invalid_api_key", numbers={})
+
+
+async def test_calls_on_an_unknown_hold_are_refused(ledger: Ledger, model: TestModel) -> None:
+    (price_id,) = (PriceId(price_id) for price_id in model.price_ids.values())
+    unknown = Refused(status=404, code="unknown_hold", numbers={})
+    assert await ledger.settle(new_generation_id(), _usage(price_id, 1)) == unknown
+    assert await ledger.extend_hold(new_generation_id(), price_id, Quantities()) == unknown
+    assert await ledger.void_hold(new_generation_id()) == unknown
+
+
+async def test_a_call_the_store_cannot_answer_is_our_own_failure(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    request = _request(stack, customer, model)
+    admitted = await ledger.admit(request)
+    assert isinstance(admitted, Admitted)
+    with pytest.raises(StoreUnavailable):
+        await ledger.settle(request.generation_id, _usage(PriceId(0), 1))
+    with pytest.raises(StoreUnavailable):
+        await ledger.admit(_request(stack, customer, model, key_hmacs=("no hex",)))
+    with pytest.raises(StoreUnavailable):
+        await ledger.settle(request.generation_id, _usage(admitted.offers[0].price_id, -5))
+    assert customer.balance()["held_nanos"] == 30_000
+
+
+async def test_the_publishable_key_settles_nothing(stack: LocalStack, model: TestModel) -> None:
+    async with aiohttp.ClientSession() as session:
+        ledger = Ledger(Database(session, url=stack.supabase_url, key=stack.credentials.publishable_key))
+        with pytest.raises(StoreUnavailable):
+            await ledger.void_hold(new_generation_id())
+
+
+def test_quantities_name_the_units_that_the_ledger_prices() -> None:
+    quantities = Quantities(input_tokens=1, cached_input_tokens=2, cache_write_tokens=4, output_tokens=8)
+    assert quantities.tokens == 15
+    assert quantities.to_json() == {
+        "input_tokens": 1,
+        "cached_input_tokens": 2,
+        "cache_write_tokens": 4,
+        "output_tokens": 8,
+        "images": 0,
+        "requests": 1,
+    }

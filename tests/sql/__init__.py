@@ -1,0 +1,1 @@
+"""The ledger and admission, called directly in SQL."""

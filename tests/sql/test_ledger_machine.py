@@ -1,0 +1,31 @@
+"""The ledger against an independent model of it; `pytest tests/sql --hypothesis-profile=long` looks for longer."""
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.sql.books import Books
+from tests.sql.conftest import LONG_PROFILE
+from tests.sql.ledger_machine import WATCH_STATES, LedgerMachine
+
+EXAMPLES, EXAMPLES_IN_LONG = 40, 500
+STEPS, STEPS_IN_LONG = 40, 80
+
+
+def test_any_order_of_calls_answers_as_the_model_and_keeps_the_books(books: Books, pytestconfig: pytest.Config) -> None:
+    books.owner.execute(WATCH_STATES)
+    is_long = pytestconfig.getoption("--hypothesis-profile") == LONG_PROFILE
+
+    class OnTheseBooks(LedgerMachine):
+        def __init__(self) -> None:
+            super().__init__(books)
+
+    run_state_machine_as_test(
+        OnTheseBooks,
+        settings=settings(
+            max_examples=EXAMPLES_IN_LONG if is_long else EXAMPLES,
+            stateful_step_count=STEPS_IN_LONG if is_long else STEPS,
+            deadline=None,
+            print_blob=True,
+        ),
+    )
