@@ -22,7 +22,7 @@ help:
 dev: $(venv)/.installed-local infra/local/node_modules/.installed
 	@exec $(python) -m infra.local dev
 
-test: $(venv)/.installed-test infra/local/node_modules/.installed
+test: $(venv)/.installed-test infra/local/node_modules/.installed tests/contract/node_modules/.installed
 	@exec $(python) -m pytest $(ARGS)
 
 check: $(venv)/.installed-test infra/local/node_modules/.installed
@@ -62,6 +62,11 @@ infra/local/node_modules/.installed: infra/local/package-lock.json
 		|| { echo "Node $(NODE_MAJOR) or newer is needed, this is $$(node --version)" >&2; exit 1; }
 	@echo "installing the npm packages of the local stack"
 	@cd infra/local && $(npm) >/dev/null
+	@touch $@
+
+tests/contract/node_modules/.installed: tests/contract/package-lock.json
+	@echo "installing the npm packages of the tests"
+	@cd tests/contract && $(npm) >/dev/null
 	@touch $@
 
 # --- locking ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ router = APIRouter()
 
 VERSION = "0.1.0"
 # Long enough to spare the database a crowd, short enough that a new model shows while its announcement is read.
-CACHE_CONTROL = "public, max-age=60"
+CACHE_CONTROL = "public, max-age=60, s-maxage=60"
 
 
 class UnknownModel(GatewayError):

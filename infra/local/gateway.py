@@ -141,7 +141,7 @@ async def _answer_unknown_path(scope: Message, send: Send) -> None:
     error = {
         "message": f"There is nothing at {scope['method']} {scope['path']}.",
         "type": "invalid_request_error",
-        "code": "not_found",
+        "code": "unknown_path",
         "param": None,
         "request_id": request_id,
         "retryable": False,

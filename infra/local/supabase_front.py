@@ -18,7 +18,6 @@ from infra.local.ports import LOOPBACK
 
 PREFIX = "/rest/v1"
 HEALTH_PATH = "/front/health"
-MAX_BODY_BYTES = 16 * 1024 * 1024
 UPSTREAM_TIMEOUT_S = 60
 
 # Hop by hop (RFC 9110, 7.6.1), or written anew by the side that sends.
@@ -111,7 +110,7 @@ async def serve(port: int, postgrest_port: int, keys: FrontKeys) -> None:
     )
     async with session:
         front = SupabaseFront(session, postgrest_port, keys)
-        server = web.Server(front.answer, access_log=None, client_max_size=MAX_BODY_BYTES)
+        server = web.Server(front.answer, access_log=None)
         runner = web.ServerRunner(server, handle_signals=True)
         await runner.setup()
         await web.TCPSite(runner, LOOPBACK, port, backlog=1024).start()

@@ -80,7 +80,17 @@ async def attempt_in_turn[T](
             trail.is_reached = True
             trail.first_byte_ms = elapsed_ms(started_s)
             inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
-            trail.attempts.append(_attempt(offer, 200, "answered", started_s, is_success=True))
+            trail.attempts.append(
+                Attempt(
+                    provider=offer.provider,
+                    model_id=offer.model_id,
+                    status=200,
+                    is_success=True,
+                    is_request_at_fault=False,
+                    reason="answered",
+                    first_byte_ms=trail.first_byte_ms,
+                )
+            )
             return answer
         refusal = refusal_for(failed.failure)
         if not failed.failure.is_retryable_elsewhere:
@@ -108,9 +118,20 @@ def _note_failure(
     inference: Inference, offer: Offer, cause: tuple[str, float], failed: AttemptFailed, trail: Trail
 ) -> None:
     reason, started_s = cause
-    if failed.failure.is_retryable_elsewhere:
+    is_request_at_fault = not failed.failure.is_retryable_elsewhere
+    if not is_request_at_fault:
         inference.health.record_failure(offer.provider, offer.model_id)
-    trail.attempts.append(_attempt(offer, failed.status, reason, started_s, is_success=False))
+    trail.attempts.append(
+        Attempt(
+            provider=offer.provider,
+            model_id=offer.model_id,
+            status=failed.status,
+            is_success=False,
+            is_request_at_fault=is_request_at_fault,
+            reason=reason,
+            first_byte_ms=elapsed_ms(started_s),
+        )
+    )
     log_event(
         "attempt_failed",
         level="warning",
@@ -119,15 +140,4 @@ def _note_failure(
         status=failed.status,
         reason=reason,
         duration_ms=elapsed_ms(started_s),
-    )
-
-
-def _attempt(offer: Offer, status: int | None, reason: str, started_s: float, *, is_success: bool) -> Attempt:
-    return Attempt(
-        provider=offer.provider,
-        model_id=offer.model_id,
-        status=status,
-        is_success=is_success,
-        reason=reason,
-        first_byte_ms=elapsed_ms(started_s),
     )

@@ -118,23 +118,27 @@ class Forwarded:
         self.is_over = True
         self.refusal = refusal or self.refusal
 
+    @property
+    def is_hold_used_up(self) -> bool:
+        """Whether all that the hold pays for has arrived."""
+        return self._used_tokens >= self._held_tokens
+
     async def extend_when_due(self) -> None:
         """Have the hold grow with an answer that nobody bounded.
 
         raises  InsufficientCredits, KeySpendLimitReached, once all that the hold pays for has arrived; HoldNotExtended
         """
-        used_tokens = max(counted_output_tokens(self.output_bytes), self._text_chunks)
         if self._extension_refusal is not None:
-            if used_tokens >= self._held_tokens:
+            if self.is_hold_used_up:
                 raise self._extension_refusal
             return
-        if used_tokens + EXTENSION_MARGIN_TOKENS * self.chat.request.choices <= self._held_tokens:
+        if self._used_tokens + EXTENSION_MARGIN_TOKENS * self.chat.request.choices <= self._held_tokens:
             return
         offer = self.opened.offer
         limit = self.chat.request.choices * offer.max_output_tokens
         if not self.chat.is_extensible(offer) or self._held_tokens >= limit:
             return
-        wanted_tokens = min(limit, max(2 * self._held_tokens, used_tokens + DEFAULT_OUTPUT_TOKENS))
+        wanted_tokens = min(limit, max(2 * self._held_tokens, self._used_tokens + DEFAULT_OUTPUT_TOKENS))
         quantities = Quantities(
             input_tokens=offer.input_tokens, output_tokens=wanted_tokens, images=self.chat.counts.image_count
         )
@@ -146,6 +150,10 @@ class Forwarded:
             self._extension_refusal = refusal
         else:
             self._held_tokens = wanted_tokens
+
+    @property
+    def _used_tokens(self) -> int:
+        return max(counted_output_tokens(self.output_bytes), self._text_chunks)
 
     def _take_chunk(self, event: Event) -> bytes:
         chunk = read_chunk(event.data)

@@ -174,12 +174,16 @@ class Outcome(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One call to a provider; status is None where no headers came."""
+    """One call to a provider; status is None where no headers came.
+
+    is_request_at_fault: it failed for what the client asked, which says nothing about the provider
+    """
 
     provider: ProviderSlug
     model_id: ModelId
     status: int | None
     is_success: bool
+    is_request_at_fault: bool
     reason: str
     first_byte_ms: int
 

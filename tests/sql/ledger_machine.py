@@ -48,10 +48,13 @@ READ_SUMS = """
 LOCK_WALLET = "select from gateway.wallets where account_id = %s for no key update"
 
 AMOUNTS = st.integers(1, 100)
-SECONDS = st.integers(0, 40)
 LIFETIMES = st.integers(1, 30)
 LOT_KINDS = st.sampled_from(["purchase", "purchase", "trial", "plan", "promo", "admin"])
 TAKE_BACK_KINDS = st.sampled_from(["refund", "dispute", "admin"])
+# Seconds before a call; mostly none, so that calls also meet in one moment.
+WAITS = st.sampled_from([0, 0, 0, 1, 2, 5, 10])
+# In the place of a cost: the request is not settled.
+VOID = -1
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -70,23 +73,29 @@ class LedgerMachine(RuleBasedStateMachine):
         self.twin = make_customer(books)
         self.twin_ids: dict[uuid.UUID, uuid.UUID] = {}
 
-    @initialize(target=credits, amount=AMOUNTS)
-    def buy(self, amount: int) -> Any:
-        return self.credit(amount, "purchase", None, None)
+    @initialize(target=credits, amount=st.integers(100, 400), expires_in=st.none() | st.integers(5, 60))
+    def buy(self, amount: int, expires_in: int | None) -> Any:
+        return self.credit(0, amount, "purchase", None, expires_in)
 
-    @rule(seconds=st.integers(1, 12))
+    @initialize(target=holds, amount=st.integers(1, 50), lifetime=LIFETIMES)
+    def ask(self, amount: int, lifetime: int) -> Any:
+        return self.admit(0, amount, lifetime)
+
+    @rule(seconds=st.integers(1, 40))
     def pass_time(self, seconds: int) -> None:
         self.model.pass_time(seconds)
         self.books.set_time(self.start + timedelta(seconds=self.model.now))
 
     @rule(
         target=credits,
+        wait=WAITS,
         amount=AMOUNTS,
         kind=LOT_KINDS,
         live_in=st.none() | st.integers(-5, 15),
         expires_in=st.none() | st.integers(-2, 25),
     )
-    def credit(self, amount: int, kind: str, live_in: int | None, expires_in: int | None) -> tuple[str, int]:
+    def credit(self, wait: int, amount: int, kind: str, live_in: int | None, expires_in: int | None) -> tuple[str, int]:
+        self.pass_time(wait)
         key = f"credit-{next(_numbers)}"
         live_from, expires_at = self._later(live_in), self._later(expires_in)
         times = {"live_from": self._at(live_from), "expires_at": self._at(expires_at)}
@@ -94,29 +103,28 @@ class LedgerMachine(RuleBasedStateMachine):
         self._both(expected, lambda who: who.credit(amount, kind=kind, key=key, source=key, **times))
         return key, amount
 
-    @rule(credit=credits)
-    def deliver_the_same_credit_again(self, credit: tuple[str, int]) -> None:
+    @rule(credit=credits, more=st.sampled_from([0, 1, -3]))
+    def deliver_a_credit_again(self, credit: tuple[str, int], more: int) -> None:
         key, amount = credit
         expected: Answer = {"verdict": "credited", "moved_nanos": amount, "is_repeated": True}
-        self._both(expected, lambda who: who.credit(amount, key=key))
+        if more:
+            expected = {"verdict": "refused", "code": "zero_amount"}
+        if amount + more and more:
+            expected = {"verdict": "refused", "code": "idempotency_key_reused", "numbers": {"amount_nanos": amount}}
+        self._both(expected, lambda who: who.credit(amount + more, key=key))
 
-    @rule(credit=credits, more=st.integers(-3, 3).filter(bool))
-    def deliver_another_amount_under_the_same_key(self, credit: tuple[str, int], more: int) -> None:
-        key, amount = credit
-        expected: Answer = {"verdict": "refused", "code": "idempotency_key_reused"}
-        if amount + more:
-            self._both(expected, lambda who: who.credit(amount + more, key=key))
-
-    @rule(amount=st.integers(1, 150), kind=TAKE_BACK_KINDS, credit=credits, is_of_credit=st.booleans())
-    def take_back(self, amount: int, kind: str, credit: tuple[str, int], *, is_of_credit: bool) -> None:
+    @rule(wait=WAITS, amount=st.integers(1, 120), kind=TAKE_BACK_KINDS, credit=credits, is_of_credit=st.booleans())
+    def take_back(self, wait: int, amount: int, kind: str, credit: tuple[str, int], *, is_of_credit: bool) -> None:
+        self.pass_time(wait)
         source = credit[0] if is_of_credit else None
         key = f"credit-{next(_numbers)}"
         expected = self.model.take_back(amount, kind, source)
         self._both(expected, lambda who: who.credit(-amount, kind=kind, key=key, source=source))
         self._both({**expected, "is_repeated": True}, lambda who: who.credit(-amount, kind=kind, key=key))
 
-    @rule(target=holds, amount=st.integers(0, 120), lifetime=LIFETIMES)
-    def admit(self, amount: int, lifetime: int) -> Any:
+    @rule(target=holds, wait=WAITS, amount=st.integers(0, 70), lifetime=LIFETIMES)
+    def admit(self, wait: int, amount: int, lifetime: int) -> Any:
+        self.pass_time(wait)
         hold_id = self._new_id()
         expected = self.model.admit(hold_id, amount, lifetime)
         self._both(expected, lambda who: self._admit(who, hold_id, amount, lifetime))
@@ -126,21 +134,37 @@ class LedgerMachine(RuleBasedStateMachine):
     def admit_again(self, hold_id: uuid.UUID) -> None:
         self._both(self.model.admitted(hold_id), lambda who: self._admit(who, hold_id, 7, 7))
 
-    @rule(hold_id=holds, total=st.integers(0, 200))
-    def extend(self, hold_id: uuid.UUID, total: int) -> None:
+    @rule(wait=WAITS, hold_id=holds, total=st.integers(0, 120))
+    def extend(self, wait: int, hold_id: uuid.UUID, total: int) -> None:
+        self.pass_time(wait)
         self._both(self.model.extend(hold_id, total), lambda who: who.extend(self._id_of(who, hold_id), total))
 
-    @rule(hold_id=holds, cost=st.integers(0, 200))
-    def settle(self, hold_id: uuid.UUID, cost: int) -> None:
+    @rule(wait=WAITS, hold_id=holds, cost=st.integers(0, 120))
+    def settle(self, wait: int, hold_id: uuid.UUID, cost: int) -> None:
+        self.pass_time(wait)
         self._both(self.model.settle(hold_id, cost), lambda who: who.settle(self._id_of(who, hold_id), cost))
 
-    @rule(hold_id=holds)
-    def settle_for_what_was_held(self, hold_id: uuid.UUID) -> None:
-        self.settle(hold_id, self.model.holds[hold_id].amount)
-
-    @rule(hold_id=holds)
-    def void(self, hold_id: uuid.UUID) -> None:
+    @rule(wait=WAITS, hold_id=holds)
+    def void(self, wait: int, hold_id: uuid.UUID) -> None:
+        self.pass_time(wait)
         self._both(self.model.void(hold_id), lambda who: who.void(self._id_of(who, hold_id)))
+
+    @rule(
+        wait=WAITS,
+        amount=st.integers(1, 70),
+        lifetime=LIFETIMES,
+        duration=st.integers(0, 35),
+        ends=st.lists(st.integers(0, 90) | st.just(VOID), min_size=1, max_size=2),
+    )
+    def make_a_request(self, wait: int, amount: int, lifetime: int, duration: int, ends: list[int]) -> None:
+        hold_id = self.admit(wait, amount, lifetime)
+        if hold_id not in self.model.holds:
+            return
+        for cost in ends:
+            if cost == VOID:
+                self.void(duration, hold_id)
+            else:
+                self.settle(duration, hold_id, cost)
 
     @rule()
     def sweep(self) -> None:

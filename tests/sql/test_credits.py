@@ -111,6 +111,15 @@ def test_a_held_part_repays_a_debt_when_its_hold_expires_even_if_its_lot_expires
     assert _state(customer) == (0, 0, 0)
 
 
+def test_a_held_part_whose_lot_expired_before_its_hold_repays_nothing(books: Books) -> None:
+    customer = make_customer(books)
+    customer.credit(100, expires_at=books.now() + timedelta(seconds=30))
+    customer.admitted(tokens=100, lifetime_s=60)
+    customer.credit(-40, kind="refund")
+    books.pass_time(seconds=90)
+    assert _state(customer) == (0, 0, 40)
+
+
 def test_the_same_key_again_moves_nothing_and_another_amount_is_refused(books: Books) -> None:
     customer = make_customer(books)
     assert customer.credit(100, key="k")["is_repeated"] is False

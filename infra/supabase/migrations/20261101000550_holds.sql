@@ -16,7 +16,7 @@ begin
 end $$;
 
 create function api.extend_hold(p_generation_id uuid, p_price_id bigint, p_quantities jsonb) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v           record;
@@ -54,7 +54,7 @@ end $$;
 comment on function api.extend_hold is 'Raises a live hold to what the given total quantities cost. Refused once the hold has ended or its time is over.';
 
 create function api.void_hold(p_generation_id uuid) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v record;
@@ -135,7 +135,7 @@ create function api.settle(
     p_reported_cost_nanos bigint default null,
     p_waived_reason       text default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v            record;
@@ -222,7 +222,7 @@ comment on function api.settle is
     'Charges what a request used: from its hold, then from what is free, the rest to the house. Settling again answers the first settlement and moves nothing.';
 
 create function api.expire_holds(p_limit int default 500) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_account_id bigint;

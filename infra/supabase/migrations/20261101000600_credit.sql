@@ -57,7 +57,7 @@ create function api.credit_account(
     p_live_from       timestamptz default null,
     p_expires_at      timestamptz default null
 ) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now    timestamptz;
@@ -104,7 +104,7 @@ comment on function api.credit_account is
     'Adds a lot (amount > 0) or takes credit back (amount < 0), once per idempotency key of the account; the same key with another amount is refused.';
 
 create function api.read_balance(p_account_id bigint) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := gateway.lock_wallet(p_account_id);

@@ -105,7 +105,7 @@ create function api.admit(
     p_origin_host   text default null
 ) returns jsonb
 -- A caller waits five seconds for the answer: a hold placed after that would be nobody's.
-language plpgsql security definer set search_path = '' set enable_seqscan = off set lock_timeout = '4s'
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
 as $$
 declare
     v_hmacs     bytea[] := array(select decode(hmac, 'hex') from unnest(p_key_hmacs) with ordinality as given (hmac, position) order by position);

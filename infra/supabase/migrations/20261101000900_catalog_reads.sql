@@ -38,6 +38,7 @@ as $$
                (each.attempt ->> 'first_byte_ms')::int as first_byte_ms
           from gateway.usage_lines as line, jsonb_array_elements(line.attempts) as each (attempt)
          where line.created_at > gateway.clock() - interval '1 hour'
+           and not (each.attempt ->> 'is_request_at_fault')::boolean
     )
     select coalesce(jsonb_object_agg(provider, jsonb_build_object(
                'requests', requests, 'success_rate', success_rate, 'median_latency_ms', median_latency_ms)), '{}')

@@ -41,7 +41,7 @@ async def test_an_alias_answers_the_same(gateway: RunningGateway, path: str, ali
 
 async def test_the_list_is_public_and_cached_and_its_prices_are_exact_decimal_strings(gateway: RunningGateway) -> None:
     answer = await get(gateway, "/v1/models")
-    assert answer.headers["Cache-Control"] == "public, max-age=60"
+    assert answer.headers["Cache-Control"] == "public, max-age=60, s-maxage=60"
     assert answer.json["object"] == "list"
     models = {model["id"]: model for model in answer.json["data"]}
     assert all(set(model) == MODEL_FIELDS for model in models.values())

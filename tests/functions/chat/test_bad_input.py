@@ -10,9 +10,15 @@ from tests.functions.chat.books import assert_settled
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, ask, post
 from tests.harness.gateways import RunningGateway
 from tests.harness.simulator import Simulator
-from tests.harness.tenants import Models, Tenants
+from tests.harness.tenants import Models, Tenant, Tenants
 
 START = 10 * NANOS_PER_DOLLAR
+
+
+@pytest.fixture(scope="module")
+def customer(tenant: Tenants) -> Tenant:
+    """Someone whose requests are all refused, so that they may share an account."""
+    return tenant()
 
 
 def assert_invalid(answer: Answer, param: str | None, code: str = "invalid_request") -> None:
@@ -44,8 +50,8 @@ def assert_invalid(answer: Answer, param: str | None, code: str = "invalid_reque
         b"{'model': 'x'}",
     ],
 )
-async def test_what_is_no_json_object_is_refused(gateway: RunningGateway, tenant: Tenants, body: bytes) -> None:
-    assert_invalid(await post(gateway.url, body, tenant().headers), None)
+async def test_what_is_no_json_object_is_refused(gateway: RunningGateway, customer: Tenant, body: bytes) -> None:
+    assert_invalid(await post(gateway.url, body, customer.headers), None)
 
 
 @pytest.mark.parametrize(
@@ -108,18 +114,17 @@ async def test_what_is_no_json_object_is_refused(gateway: RunningGateway, tenant
     ],
 )
 async def test_a_field_of_the_wrong_kind_is_refused_by_name(
-    gateway: RunningGateway, tenant: Tenants, fields: dict[str, Any], param: str
+    gateway: RunningGateway, customer: Tenant, fields: dict[str, Any], param: str
 ) -> None:
-    customer = tenant()
     assert_invalid(await ask(gateway, customer, "test/any", **fields), param)
     assert customer.books.holds() == []
 
 
 @pytest.mark.parametrize("name", ["\ud800", "x" * 1_000_000, "\0\r\nX-Injected: 1", '"'])
 async def test_a_name_that_the_client_made_up_is_refused_without_being_repeated(
-    gateway: RunningGateway, tenant: Tenants, name: str
+    gateway: RunningGateway, customer: Tenant, name: str
 ) -> None:
-    answer = await ask(gateway, tenant(), "test/any", provider={name: 1})
+    answer = await ask(gateway, customer, "test/any", provider={name: 1})
     assert_invalid(answer, answer.error["param"])
     assert len(answer.raw) < 1_000
     assert "X-Injected" not in answer.headers
@@ -156,14 +161,14 @@ async def test_a_name_that_the_client_made_up_is_refused_without_being_repeated(
 )  # fmt: skip
 async def test_what_has_no_price_is_refused_by_name(
     gateway: RunningGateway,
-    tenant: Tenants,
+    customer: Tenant,
     simulator: Simulator,
     make_model: Models,
     *,
     fields: dict[str, Any],
     param: str,
 ) -> None:
-    customer, model = tenant(), make_model()
+    model = make_model()
     assert_invalid(await ask(gateway, customer, model, **fields), param, "unsupported_parameter")
     assert simulator.requests(model.upstream_model) == []
     assert customer.books.holds() == []

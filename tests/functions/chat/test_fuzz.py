@@ -12,7 +12,7 @@ from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
 
 FUZZ = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -102,7 +102,7 @@ async def test_a_request_reaches_the_first_match_with_the_state_of_its_own_funct
 async def test_an_unknown_path_is_404_in_the_error_shape_of_the_contract() -> None:
     status, body = await _get(_gateway({}), "/nowhere")
     error = json.loads(body)["error"]
-    assert (status, error["code"], error["retryable"]) == (404, "not_found", False)
+    assert (status, error["code"], error["retryable"]) == (404, "unknown_path", False)
     assert error["request_id"].startswith("req_")
 
 

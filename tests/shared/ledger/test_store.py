@@ -80,6 +80,7 @@ def _usage(offer_price: PriceId, output_tokens: int) -> Usage:
         model_id=ModelId("m"),
         status=None,
         is_success=False,
+        is_request_at_fault=False,
         reason="connect",
         first_byte_ms=3,
     )
