@@ -70,7 +70,7 @@ class Forwarded:
         self._finished: set[int] = set()
         self._text_chunks = 0
         self._held_tokens = chat.request.choices * opened.offer.output_tokens
-        self._extension_refusal: GatewayError | None = None
+        self._growth_refusal: GatewayError | None = None
 
     def take(self, events: list[Event]) -> bytes:
         """Read events and return the bytes to pass on: all of them but usage, [DONE], and what follows an error."""
@@ -87,6 +87,9 @@ class Forwarded:
             if self.is_over:
                 break
             passed.append(raw)
+            if self._growth_refusal is not None and self._used_tokens >= self._held_tokens:
+                self.interrupt(self._growth_refusal)
+                break
         if self._is_at_end and not self.is_over:
             self.end()
         return b"".join(passed)
@@ -118,21 +121,18 @@ class Forwarded:
         self.is_over = True
         self.refusal = refusal or self.refusal
 
-    @property
-    def is_hold_used_up(self) -> bool:
-        """Whether all that the hold pays for has arrived."""
-        return self._used_tokens >= self._held_tokens
+    def stop_growing(self, refusal: GatewayError | None = None) -> None:
+        """Let an answer that nobody bounded go on to what its hold pays for and no further."""
+        if self.chat.is_extensible(self.opened.offer):
+            self._growth_refusal = self._growth_refusal or refusal or self.refusal
 
     async def extend_when_due(self) -> None:
-        """Have the hold grow with an answer that nobody bounded.
+        """Have the hold grow with an answer that nobody bounded; where it may not, the answer ends with the hold.
 
-        raises  InsufficientCredits, KeySpendLimitReached, once all that the hold pays for has arrived; HoldNotExtended
+        raises  HoldNotExtended
         """
-        if self._extension_refusal is not None:
-            if self.is_hold_used_up:
-                raise self._extension_refusal
-            return
-        if self._used_tokens + EXTENSION_MARGIN_TOKENS * self.chat.request.choices <= self._held_tokens:
+        margin_tokens = EXTENSION_MARGIN_TOKENS * self.chat.request.choices
+        if self._growth_refusal is not None or self._used_tokens + margin_tokens <= self._held_tokens:
             return
         offer = self.opened.offer
         limit = self.chat.request.choices * offer.max_output_tokens
@@ -147,7 +147,7 @@ class Forwarded:
         except StoreUnavailable:
             raise HoldNotExtended from None
         except (InsufficientCredits, KeySpendLimitReached) as refusal:
-            self._extension_refusal = refusal
+            self.stop_growing(refusal)
         else:
             self._held_tokens = wanted_tokens
 

@@ -127,10 +127,9 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                     return
             if now_s >= chat.meter.deadline_s:
                 raise StreamTimedOut
-            if not sink.is_gone:
-                await forwarded.extend_when_due()
-            elif forwarded.is_hold_used_up:
-                return
+            if sink.is_gone:
+                forwarded.stop_growing()
+            await forwarded.extend_when_due()
             await chat.meter.keep_alive()
             events = await _read(chat, forwarded, clock)
             if clock.is_provider_silent:

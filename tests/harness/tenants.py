@@ -27,8 +27,8 @@ CREATE_KEY = "select api.create_api_key(%s, %s, %s, %s, %s)"
 CREDIT = "select api.credit_account(%s, %s, %s, %s)"
 READ_BALANCE = "select api.read_balance(%s)"
 INSERT_MODEL = """
-    insert into gateway.models (id, name, context_length, max_output_tokens, image_input_tokens)
-    values (%s, %s, %s, %s, %s)
+    insert into gateway.models (id, name, context_length, max_output_tokens, image_input_tokens, supported_parameters)
+    values (%s, %s, %s, %s, %s, %s)
 """
 PUBLISH_OFFER = "select api.publish_offer(%s, %s, %s, %s, %s)"
 
@@ -129,6 +129,7 @@ class Models:
         context_length: int = 128_000,
         max_output_tokens: int = 16_384,
         image_input_tokens: int | None = None,
+        supported_parameters: tuple[str, ...] = (),
         other_rates: dict[str, int] | None = None,
     ) -> TestModel:
         """Make a model with an offer at each provider; other_rates are nano-dollars per million of other units."""
@@ -138,7 +139,7 @@ class Models:
         _run(
             self.database_url,
             INSERT_MODEL,
-            (model_id, model_id, context_length, max_output_tokens, image_input_tokens),
+            (model_id, model_id, context_length, max_output_tokens, image_input_tokens, list(supported_parameters)),
         )
         rates = {
             "input_tokens": int(input_usd_per_mtok * NANOS_PER_USD_PER_MTOK),
