@@ -71,26 +71,29 @@ class Forwarded:
         self._text_chunks = 0
         self._held_tokens = chat.request.choices * opened.offer.output_tokens
         self._growth_refusal: GatewayError | None = None
+        # Events that arrived beyond what the hold pays for, until it has grown.
+        self._waiting: list[Event] = []
 
     def take(self, events: list[Event]) -> bytes:
         """Read events and return the bytes to pass on: all of them but usage, [DONE], and what follows an error."""
         passed: list[bytes] = []
-        for event in events:
+        for position, event in enumerate(events):
             if event.data == DONE_PAYLOAD:
                 self.is_complete = self.is_over = True
                 break
             try:
-                raw = self._take_chunk(event)
+                chunk = read_chunk(event.data)
+                if chunk.output_bytes and self._has_used_its_hold:
+                    self._wait_or_end(events[position:])
+                    break
+                raw = self._take_chunk(event, chunk)
             except MalformedAnswer:
                 self.interrupt()
                 break
             if self.is_over:
                 break
             passed.append(raw)
-            if self._growth_refusal is not None and self._used_tokens >= self._held_tokens:
-                self.interrupt(self._growth_refusal)
-                break
-        if self._is_at_end and not self.is_over:
+        if self._is_at_end and not self._waiting and not self.is_over:
             self.end()
         return b"".join(passed)
 
@@ -99,6 +102,9 @@ class Forwarded:
 
         raises  UpstreamTimeout, UpstreamCut
         """
+        if self._waiting:
+            events, self._waiting = self._waiting, []
+            return events
         data = await self.opened.source.read_some(timeout_s)
         try:
             if data:
@@ -132,12 +138,11 @@ class Forwarded:
         raises  HoldNotExtended
         """
         margin_tokens = EXTENSION_MARGIN_TOKENS * self.chat.request.choices
-        if self._growth_refusal is not None or self._used_tokens + margin_tokens <= self._held_tokens:
+        is_due = self._used_tokens + margin_tokens > self._held_tokens
+        if not is_due or self._growth_refusal is not None or not self._may_grow:
             return
         offer = self.opened.offer
         limit = self.chat.request.choices * offer.max_output_tokens
-        if not self.chat.is_extensible(offer) or self._held_tokens >= limit:
-            return
         wanted_tokens = min(limit, max(2 * self._held_tokens, self._used_tokens + DEFAULT_OUTPUT_TOKENS))
         quantities = Quantities(
             input_tokens=offer.input_tokens, output_tokens=wanted_tokens, images=self.chat.counts.image_count
@@ -152,11 +157,27 @@ class Forwarded:
             self._held_tokens = wanted_tokens
 
     @property
+    def _has_used_its_hold(self) -> bool:
+        return self._used_tokens >= self._held_tokens and self._may_grow
+
+    @property
+    def _may_grow(self) -> bool:
+        offer = self.opened.offer
+        return (
+            self.chat.is_extensible(offer) and self._held_tokens < self.chat.request.choices * offer.max_output_tokens
+        )
+
+    def _wait_or_end(self, events: list[Event]) -> None:
+        if self._growth_refusal is None:
+            self._waiting = events
+        else:
+            self.interrupt(self._growth_refusal)
+
+    @property
     def _used_tokens(self) -> int:
         return max(counted_output_tokens(self.output_bytes), self._text_chunks)
 
-    def _take_chunk(self, event: Event) -> bytes:
-        chunk = read_chunk(event.data)
+    def _take_chunk(self, event: Event, chunk: Chunk) -> bytes:
         if chunk.error is not None:
             self.interrupt(refusal_for(classify_error(chunk.error)))
             return b""
