@@ -8,7 +8,7 @@ from tests.sql.books import Books
 from tests.sql.conftest import LONG_PROFILE
 from tests.sql.ledger_machine import WATCH_STATES, LedgerMachine
 
-EXAMPLES, EXAMPLES_IN_LONG = 60, 1000
+EXAMPLES, EXAMPLES_IN_LONG = 60, 500
 STEPS, STEPS_IN_LONG = 40, 80
 
 
