@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from shared.flows.meter_request import SETTLE_DEADLINE_S
 from tests.flows.calls import Answer, ask, chat
 from tests.flows.conftest import WiredGateway
 from tests.harness.tenants import Models, Tenant, Tenants
@@ -88,7 +89,7 @@ async def test_an_answer_is_given_without_its_cost_and_a_log_line_keeps_the_reco
     assert customer.books.broken_rules() == []
 
 
-async def test_a_settlement_that_is_too_slow_is_not_waited_for(
+async def test_a_settlement_that_is_too_slow_is_asked_for_again_and_not_waited_for_any_longer(
     wired: WiredGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
 ) -> None:
     customer, model = tenant(), make_model("tokens=7")
@@ -97,7 +98,7 @@ async def test_a_settlement_that_is_too_slow_is_not_waited_for(
             *(ask(session, wired.url, customer, chat(model, **fields)) for fields in (WHOLE, STREAM))
         )
     for answer in answers:
-        assert answer.duration_s < TOO_SLOW_S
+        assert answer.duration_s < SETTLE_DEADLINE_S + 1
         assert "cost" not in usage_of(answer)
         assert len(unsettled(wired, answer)) == 1
     assert len(customer.books.usage_lines()) == 2

@@ -62,13 +62,14 @@ async def test_a_short_request_is_hardly_slowed_by_50_open_streams(
     session: aiohttp.ClientSession,
 ) -> None:
     gateway, customer = start_gateway(), tenant()
-    short, slow = make_model("tokens=5"), make_model("tokens=4000,pace_ms=50")
+    short, slow = make_model("tokens=5"), make_model("tokens=240,pace_ms=50")
     await median_duration_s(session, gateway.url, customer, short)
     idle_s = await median_duration_s(session, gateway.url, customer, short)
     async with open_streams(gateway.url, customer, slow):
         busy_s = await median_duration_s(session, gateway.url, customer, short)
     assert busy_s < SLOWED_AT_MOST * idle_s, f"idle {idle_s * 1000:.1f} ms, busy {busy_s * 1000:.1f} ms"
-    await wait_until(lambda: not customer.books.holds("held"))
+    # They are read to their end although nobody listens any more.
+    await wait_until(lambda: not customer.books.holds("held"), within_s=30)
     assert len(customer.books.usage_lines()) == 3 * RUNS * REQUESTS_PER_RUN + OPEN_STREAMS
     assert customer.books.broken_rules() == []
 
