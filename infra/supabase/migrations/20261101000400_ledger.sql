@@ -54,7 +54,7 @@ create table gateway.holds (
     account_id   bigint not null references gateway.wallets,
     key_id       bigint not null references gateway.api_keys,
     model_id     text not null,
-    price_id     bigint not null references gateway.prices,
+    price_id     bigint not null,
     quantities   gateway.quantities not null,
     amount_nanos bigint not null check (amount_nanos >= 0),
     extensions   int not null default 0,
@@ -64,6 +64,8 @@ create table gateway.holds (
     created_at   timestamptz not null default now(),
     check ((state = 'held') = (ended_at is null))
 ) with (fillfactor = 85);
+-- No foreign key to the price, here and in usage lines: checking it would write a lock into the one row of a popular
+-- model's price with every request, and prices are never deleted.
 comment on table gateway.holds is
     'Money set aside for one request, its id the generation id: held, then settled, voided or expired; an expired one may still be settled late, once.';
 create index holds_live_by_account on gateway.holds (account_id, expires_at) where state = 'held';
@@ -107,7 +109,7 @@ create table gateway.usage_lines (
     key_id                bigint not null,
     model_id              text not null,
     provider              text,
-    price_id              bigint not null references gateway.prices,
+    price_id              bigint not null,
     quantities            gateway.quantities not null,
     reasoning_tokens      int not null default 0 check (reasoning_tokens >= 0),
     usage_source          text not null check (usage_source in ('provider', 'lookup', 'counted', 'none')),
