@@ -9,7 +9,8 @@ from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId, ProviderSlug
 from shared.flows.attempt_providers import Trail
 from shared.flows.inference import Caller, ConfiguredProvider, Inference
-from shared.flows.meter_request import Meter, MeteredRequest, open_meter
+from shared.flows.meter import Meter
+from shared.flows.open_meter import MeteredRequest, open_meter
 from shared.ledger.types import Bounds, Offer
 from shared.providers.openai_chat import build_request
 from shared.providers.request_counts import RequestCounts, count_request

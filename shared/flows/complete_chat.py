@@ -7,7 +7,7 @@ from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
 from shared.flows.inference import Caller, Inference
-from shared.flows.meter_request import RENEW_EVERY_S
+from shared.flows.meter import RENEW_EVERY_S
 from shared.flows.settle_chat import close_unanswered, settle_answer
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.flows.meter_request import SETTLE_DEADLINE_S
+from shared.flows.meter import SETTLE_DEADLINE_S
 from tests.flows.calls import Answer, ask, chat
 from tests.flows.conftest import WiredGateway
 from tests.harness.tenants import Models, Tenant, Tenants
