@@ -27,6 +27,16 @@ MAX_CHOICES = 128
 # More than any model writes; what a client may name without a number overflowing anywhere.
 MAX_OUTPUT_TOKENS = 10_000_000
 MAX_MESSAGES = 10_000
+# By these a client turns on reasoning that need not be seen: OpenRouter's, OpenAI's, Anthropic's, vLLM's and Qwen's.
+REASONING_FIELDS = (
+    "reasoning",
+    "reasoning_effort",
+    "include_reasoning",
+    "thinking",
+    "thinking_budget",
+    "enable_thinking",
+    "chat_template_kwargs",
+)
 MAX_FALLBACKS = 8
 MAX_PROVIDERS = 16
 
@@ -114,6 +124,7 @@ class ChatBody(_Fields):
     n: Annotated[StrictInt, Field(ge=1, le=MAX_CHOICES)] | None = None
     max_tokens: OutputBound | None = None
     max_completion_tokens: OutputBound | None = None
+    max_output_tokens: OutputBound | None = None
     reasoning: Reasoning | None = None
     thinking: Thinking | None = None
 
@@ -132,13 +143,15 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         fields = ChatBody.model_validate(body)
     except ValidationError as error:
         raise invalid_request([dict(problem) for problem in error.errors(include_url=False)]) from None
-    bounds = [bound for bound in (fields.max_tokens, fields.max_completion_tokens) if bound is not None]
+    named = (fields.max_tokens, fields.max_completion_tokens, fields.max_output_tokens)
+    bounds = [bound for bound in named if bound is not None]
     return ChatRequest(
         body=body,
         models=tuple(dict.fromkeys(ModelId(model) for model in (fields.model, *(fields.models or ())))),
         preferences=_preferences(fields.provider),
         choices=fields.n or 1,
         max_output_tokens=min(bounds) if bounds else None,
+        is_reasoning_asked=any(body.get(name) is not None for name in REASONING_FIELDS),
         thinking_tokens=max(
             fields.reasoning.max_tokens or 0 if fields.reasoning else 0,
             fields.thinking.budget_tokens or 0 if fields.thinking else 0,

@@ -47,8 +47,10 @@ def run_dev(data_folder: Path) -> int:
     finally:
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        is_ours = stack.has_folder
         stack.stop()
-        (data_folder / "dev.env").unlink(missing_ok=True)
+        if is_ours:
+            (data_folder / "dev.env").unlink(missing_ok=True)
     return 0
 
 

@@ -55,7 +55,7 @@ def prepare_cluster(folder: Path, credentials: Credentials, *, keeps_data: bool)
         shutil.chown(folder, *_unprivileged_ids())
     options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin")
     command = (
-        *_as_ordinary_user(),
+        *as_ordinary_user(),
         str(postgres_binary("initdb")),
         f"--pgdata={folder}",
         f"--username={SUPERUSER}",
@@ -85,7 +85,7 @@ def postgres_service(folder: Path, port: int, credentials: Credentials, *, keeps
     return Service(
         name="postgres",
         command=(
-            *_as_ordinary_user("--pdeathsig", "INT"),
+            *as_ordinary_user("--pdeathsig", "INT"),
             str(postgres_binary("postgres")),
             "-D",
             str(folder),
@@ -128,7 +128,7 @@ def _accepts_connections(url: str) -> bool:
     return True
 
 
-def _as_ordinary_user(*options: str) -> tuple[str, ...]:
+def as_ordinary_user(*options: str) -> tuple[str, ...]:
     """Return what to put before a program that refuses to run as root.
 
     The right to pass every folder stays with it, because the checkout may stand under a closed home.
@@ -139,7 +139,8 @@ def _as_ordinary_user(*options: str) -> tuple[str, ...]:
     if setpriv is None:
         raise StackError("PostgreSQL does not run as root and setpriv (util-linux) is missing: use an ordinary user")
     uid, gid = _unprivileged_ids()
-    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    # Without the last one access(), by which initdb looks at its own program, would not honour that right.
+    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup")
     return (setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups", *rights, *options, "--")
 
 

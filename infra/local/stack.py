@@ -120,6 +120,11 @@ class LocalStack:
         self.processes.start(service)
         self.processes.wait_ready(service.name)
 
+    @property
+    def has_folder(self) -> bool:
+        """Whether the folder is ours at the moment."""
+        return self._lock is not None
+
     def take_folder(self) -> None:
         """Keep the folder to ourselves until stop(), and end what a killed start left there.
 

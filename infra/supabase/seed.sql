@@ -9,8 +9,8 @@ insert into gateway.models (id, name, description, context_length, max_output_to
 values ('openai/gpt-5-mini', 'GPT-5 mini', 'A fast, inexpensive reasoning model.', 400000, 128000, 1536, '{text,image}', '{tools,response_format,max_tokens,seed,reasoning}'),
        ('anthropic/claude-sonnet-4.5', 'Claude Sonnet 4.5', 'A strong model for code and agents.', 200000, 64000, 1600, '{text,image}', '{tools,max_tokens,temperature,reasoning}'),
        ('meta-llama/llama-3.3-70b-instruct', 'Llama 3.3 70B Instruct', 'An open model offered by many providers.', 131072, 16384, null, '{text}', '{tools,response_format,max_tokens,temperature,seed,logprobs}'),
-       ('deepseek/deepseek-chat-v3.1', 'DeepSeek V3.1', 'A large open mixture-of-experts model.', 163840, 32768, null, '{text}', '{tools,response_format,max_tokens,temperature}'),
-       ('qwen/qwen3-32b', 'Qwen3 32B', 'A dense open model with hybrid thinking.', 40960, 16384, null, '{text}', '{tools,max_tokens,temperature}')
+       ('deepseek/deepseek-chat-v3.1', 'DeepSeek V3.1', 'A large open mixture-of-experts model.', 163840, 32768, null, '{text}', '{tools,response_format,max_tokens,temperature,reasoning}'),
+       ('qwen/qwen3-32b', 'Qwen3 32B', 'A dense open model with hybrid thinking.', 40960, 16384, null, '{text}', '{tools,max_tokens,temperature,reasoning}')
 on conflict (id) do nothing;
 
 -- Nano-dollars per million tokens: 0.25 USD is 250000000. The markup is 5 %.

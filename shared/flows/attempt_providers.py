@@ -77,20 +77,7 @@ async def attempt_in_turn[T](
             trail.is_reached = True
             raise
         else:
-            trail.is_reached = True
-            trail.first_byte_ms = elapsed_ms(started_s)
-            inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
-            trail.attempts.append(
-                Attempt(
-                    provider=offer.provider,
-                    model_id=offer.model_id,
-                    status=200,
-                    is_success=True,
-                    is_request_at_fault=False,
-                    reason="answered",
-                    first_byte_ms=trail.first_byte_ms,
-                )
-            )
+            _note_answer(inference, offer, started_s, trail)
             return answer
         refusal = refusal_for(failed.failure)
         if not failed.failure.is_retryable_elsewhere:
@@ -112,6 +99,23 @@ async def check_status(answer: UpstreamAnswer) -> None:
     finally:
         answer.close()
     raise AttemptFailed(classify_status(answer.status, answer.headers, body), answer.status)
+
+
+def _note_answer(inference: Inference, offer: Offer, started_s: float, trail: Trail) -> None:
+    trail.is_reached = True
+    trail.first_byte_ms = elapsed_ms(started_s)
+    inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
+    trail.attempts.append(
+        Attempt(
+            provider=offer.provider,
+            model_id=offer.model_id,
+            status=200,
+            is_success=True,
+            is_request_at_fault=False,
+            reason="answered",
+            first_byte_ms=trail.first_byte_ms,
+        )
+    )
 
 
 def _note_failure(

@@ -33,7 +33,8 @@ class ChatRequest:
     """The request's body and the fields of it that we read.
 
     models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say;
-    thinking_tokens: the budget that the client gives to hidden reasoning, 0 when it gives none
+    is_reasoning_asked: the client speaks of reasoning, whatever the catalog says of the model; thinking_tokens: the
+    budget that it gives to it, 0 when it gives none
     """
 
     body: Mapping[str, Any]
@@ -41,6 +42,7 @@ class ChatRequest:
     preferences: Preferences
     choices: int
     max_output_tokens: int | None
+    is_reasoning_asked: bool
     thinking_tokens: int
     is_stream: bool
     is_usage_wanted: bool
@@ -67,7 +69,8 @@ class Chat:
 
     def is_extensible(self, offer: Offer) -> bool:
         """Tell whether the hold may grow with the answer: a stream that nobody bounded and that hides nothing."""
-        return self.request.is_stream and self.request.max_output_tokens is None and not offer.is_reasoning
+        is_bounded = self.request.max_output_tokens is not None
+        return self.request.is_stream and not (is_bounded or offer.is_reasoning or self.request.is_reasoning_asked)
 
     def upstream_body(self, offer: Offer) -> bytes:
         """Return what is sent to the offer's provider.
@@ -113,7 +116,8 @@ async def open_chat(inference: Inference, caller: Caller, request: ChatRequest, 
 
 def _bounds(request: ChatRequest, counts: RequestCounts) -> Bounds:
     preferences = request.preferences
-    default, reasoning_default = DEFAULT_OUTPUT_TOKENS, DEFAULT_REASONING_OUTPUT_TOKENS
+    reasoning_default = DEFAULT_REASONING_OUTPUT_TOKENS
+    default = reasoning_default if request.is_reasoning_asked else DEFAULT_OUTPUT_TOKENS
     return Bounds(
         input_tokens=counts.prompt_tokens,
         images=counts.image_count,

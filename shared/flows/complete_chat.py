@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from shared.core.pulse import wait_with_pulse
 from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check_status
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
 from shared.flows.inference import Caller, Inference
-from shared.flows.meter import RENEW_EVERY_S
 from shared.flows.settle_chat import close_unanswered, settle_answer
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated
@@ -35,18 +33,14 @@ async def complete_chat(
     chat = await open_chat(inference, caller, request, answer_headers)
     is_answered = False
     try:
-        answer = await wait_with_pulse(
-            attempt_in_turn(
+        async with chat.meter.kept_alive():
+            answer = await attempt_in_turn(
                 inference,
                 chat.offers,
                 lambda offer: _ask(chat, offer),
                 chat.trail,
                 deadline_s=chat.meter.deadline_s,
-            ),
-            chat.meter.keep_alive,
-            first_s=RENEW_EVERY_S,
-            then_s=RENEW_EVERY_S,
-        )
+            )
         is_answered = True
     finally:
         if not is_answered:

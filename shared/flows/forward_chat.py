@@ -71,6 +71,8 @@ class Forwarded:
         self._text_chunks = 0
         self._held_tokens = chat.request.choices * opened.offer.output_tokens
         self._growth_refusal: GatewayError | None = None
+        # From the first refusal on the hold grows in small steps, so that all of the balance can be used.
+        self._is_balance_low = False
         # Events that arrived beyond what the hold pays for, until it has grown.
         self._waiting: list[Event] = []
 
@@ -138,23 +140,29 @@ class Forwarded:
         raises  HoldNotExtended
         """
         margin_tokens = EXTENSION_MARGIN_TOKENS * self.chat.request.choices
-        is_due = self._used_tokens + margin_tokens > self._held_tokens
-        if not is_due or self._growth_refusal is not None or not self._may_grow:
-            return
+        while self._used_tokens + margin_tokens > self._held_tokens:
+            if self._growth_refusal is not None or not self._may_grow:
+                return
+            step_tokens = margin_tokens if self._is_balance_low else max(self._held_tokens, DEFAULT_OUTPUT_TOKENS)
+            try:
+                await self._extend(max(self._held_tokens, self._used_tokens) + step_tokens)
+            except StoreUnavailable:
+                if self._waiting:
+                    raise HoldNotExtended from None
+                return
+            except (InsufficientCredits, KeySpendLimitReached) as refusal:
+                if self._is_balance_low:
+                    self.stop_growing(refusal)
+                self._is_balance_low = True
+
+    async def _extend(self, wanted_tokens: int) -> None:
         offer = self.opened.offer
-        limit = self.chat.request.choices * offer.max_output_tokens
-        wanted_tokens = min(limit, max(2 * self._held_tokens, self._used_tokens + DEFAULT_OUTPUT_TOKENS))
+        wanted_tokens = min(wanted_tokens, self.chat.request.choices * offer.max_output_tokens)
         quantities = Quantities(
             input_tokens=offer.input_tokens, output_tokens=wanted_tokens, images=self.chat.counts.image_count
         )
-        try:
-            await self.chat.meter.extend(offer.price_id, quantities)
-        except StoreUnavailable:
-            raise HoldNotExtended from None
-        except (InsufficientCredits, KeySpendLimitReached) as refusal:
-            self.stop_growing(refusal)
-        else:
-            self._held_tokens = wanted_tokens
+        await self.chat.meter.extend(offer.price_id, quantities)
+        self._held_tokens = wanted_tokens
 
     @property
     def _has_used_its_hold(self) -> bool:
@@ -186,6 +194,9 @@ class Forwarded:
         self.output_bytes += chunk.output_bytes
         self._text_chunks += chunk.output_bytes > 0
         self._finished.update(chunk.finished)
+        if chunk.output_bytes:
+            # A report that more text follows was not the last word.
+            self.raw_usage = None
         if chunk.usage is None:
             return event.raw
         self.raw_usage = chunk.usage

@@ -1,15 +1,15 @@
 """An admitted request: its hold, its lease, and the one way in which it ends."""
 
 import asyncio
-import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 
 from shared.core.errors import StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, PriceId, format_generation_id
 from shared.core.log import log_event
 from shared.flows.inference import RESERVE_S, Inference
-from shared.ledger.refusals import refusal_error
+from shared.ledger.refusals import extension_error
 from shared.ledger.types import Admitted, Quantities, Refused, Settlement, Unchanged, Usage
 from shared.limits.types import Reservation
 
@@ -36,19 +36,24 @@ class Meter:
         self.started_s = started_s
         self._inference = inference
         self._reservation = reservation
-        self._renewed_s = time.monotonic()
 
     @property
     def deadline_s(self) -> float:
         """When the request must have ended, on the monotonic clock."""
         return self.started_s + self._inference.deadline_s
 
-    async def keep_alive(self) -> None:
-        """Renew the lease when it is due; call it whenever the request is awake."""
-        now_s = time.monotonic()
-        if self._reservation is not None and now_s - self._renewed_s >= RENEW_EVERY_S:
-            self._renewed_s = now_s
-            await self._inference.limiter.renew(self._reservation)
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Keep the lease while the request is under way, however long it waits for others."""
+        if self._reservation is None:
+            yield
+            return
+        renewal = asyncio.ensure_future(self._renew(self._reservation))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.wait({renewal})
 
     async def extend(self, price_id: PriceId, quantities: Quantities) -> None:
         """Have the hold cover these total quantities.
@@ -58,7 +63,7 @@ class Meter:
         answer = await self._inference.ledger.extend_hold(self.generation_id, price_id, quantities)
         if isinstance(answer, Refused):
             if answer.status == 402:
-                raise refusal_error(answer)
+                raise extension_error(answer)
             log_event("hold_extension_refused", level="error", code=answer.code, generation_id=self._id)
             raise StoreUnavailable("ledger")
 
@@ -79,6 +84,11 @@ class Meter:
     async def void(self) -> None:
         """End a request that reached no provider, at no charge, whatever happens to the caller."""
         await finish(_both(self._void(), self._release(0)), deadline_s=SETTLE_DEADLINE_S)
+
+    async def _renew(self, reservation: Reservation) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            await self._inference.limiter.renew(reservation)
 
     async def _settle(self, usage: Usage) -> Settlement | None:
         try:

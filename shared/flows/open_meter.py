@@ -44,7 +44,7 @@ class MeteredRequest:
 
     @property
     def tokens(self) -> int:
-        """The most tokens that the limiter has to reserve."""
+        """The tokens that the limiter reserves until the request's own are known; it cannot know yet what reasons."""
         per_choice = min(self.bounds.output_tokens, MAX_RESERVED_OUTPUT_TOKENS)
         return self.bounds.input_tokens + self.bounds.choices * per_choice
 

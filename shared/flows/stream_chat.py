@@ -58,6 +58,11 @@ async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest
     raises  GatewayError subclasses while nothing has been written; afterwards an error is an event
     """
     chat = await open_chat(inference, caller, request, sink.answer_headers)
+    async with chat.meter.kept_alive():
+        await _answer(chat, sink)
+
+
+async def _answer(chat: Chat, sink: Sink) -> None:
     try:
         opened = await _open(chat, sink)
     except GatewayError as refusal:
@@ -83,7 +88,6 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
 
     async def pulse() -> None:
         await sink.write(PING)
-        await chat.meter.keep_alive()
 
     try:
         opened = await wait_with_pulse(
@@ -130,7 +134,6 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
             if sink.is_gone:
                 forwarded.stop_growing()
             await forwarded.extend_when_due()
-            await chat.meter.keep_alive()
             events = await _read(chat, forwarded, clock)
             if clock.is_provider_silent:
                 forwarded.end()

@@ -174,6 +174,19 @@ def _money_refusal(refused: Refused) -> GatewayError:
     )
 
 
+def extension_error(refused: Refused) -> GatewayError:
+    """Turn the refusal to let a hold grow into the error that ends its answer.
+
+    shape   the verdict's required_nanos is what was still to be set aside
+    """
+    refusal = KeySpendLimitReached if refused.code == "key_spend_limit_reached" else InsufficientCredits
+    whose = "The API key's limit" if refusal is KeySpendLimitReached else "The balance"
+    return refusal(
+        f"{whose} does not cover more of this answer: another {_dollars(refused, 'required_nanos')} USD were needed. "
+        "What arrived is charged. Add credits or raise the limit, and send the request again for the rest."
+    )
+
+
 def _quota_refusal(refused: Refused) -> GatewayError:
     period, unit, _ = refused.code.split("_")
     return QuotaExhausted(

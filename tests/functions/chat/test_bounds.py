@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import aiohttp
 import psycopg
 import pytest
 
@@ -11,8 +12,8 @@ from infra.local.ports import LOOPBACK
 from infra.local.stack import LocalStack
 from shared.core.money import NANOS_PER_DOLLAR
 from tests.functions.chat.books import assert_settled, usage_line, wait_until_settled
-from tests.functions.chat.client import HELLO, PATH, ask, post
-from tests.functions.chat.raw_provider import RawProvider
+from tests.functions.chat.client import HELLO, PATH, ask, post, words
+from tests.functions.chat.raw_provider import STREAM_HEAD, RawProvider, chunk
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
@@ -214,4 +215,104 @@ async def test_a_stream_of_nothing_but_its_end_is_no_answer(
     raw_provider.answers(model.upstream_model, head + b"data: [DONE]\n\n")
     answer = await ask(odd_gateway, customer, model, stream=True)
     assert (answer.status, answer.error["code"]) == (502, "provider_unavailable")
+    assert assert_settled(customer, START) == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"reasoning": {"enabled": True, "exclude": True}}, {"reasoning_effort": "high"}, {"enable_thinking": True}],
+)
+async def test_who_asks_for_reasoning_is_bounded_whatever_the_catalog_says_of_the_model(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator, asked: dict[str, object]
+) -> None:
+    customer, model = tenant(), make_model("tokens=10,reasoning_tokens=60000", max_output_tokens=100_000)
+    answer = await ask(gateway, customer, model, stream=True, **asked)
+    (served,) = simulator.requests(model.upstream_model)
+    assert served["max_tokens"] == 16_384
+    assert usage_line(customer, answer.generation_id)["shortfall_nanos"] == 0
+
+
+async def test_a_bound_under_another_name_is_a_bound_too(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator
+) -> None:
+    model = make_model("tokens=50")
+    answer = await ask(gateway, tenant(), model, max_output_tokens=7)
+    (served,) = simulator.requests(model.upstream_model)
+    assert served["max_tokens"] == 7
+    assert "max_output_tokens" not in served["body_fields"]
+    assert answer.json["choices"][0]["finish_reason"] == "length"
+
+
+async def test_a_session_that_would_not_be_stored_is_refused(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    answer = await ask(gateway, tenant(), make_model(), session_id="s")
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "unsupported_parameter", "session_id")
+
+
+async def test_a_small_balance_is_used_up_to_its_end(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    # Pays for some 7,000 tokens as we count them: twice 4,096 is too much, one and a half times is not.
+    customer = tenant(credit_nanos=7_000 * NANOS_PER_TOKEN)
+    model = make_model("tokens=2900,prompt_tokens=10")
+    answer = await ask(gateway, customer, model, stream=True)
+    assert answer.payloads[-1] == "[DONE]"
+    assert answer.text == words(2_900)
+
+
+@pytest.mark.parametrize("ending", [b"", b"data: [DONE]\n\n"])
+async def test_usage_that_comes_before_the_text_is_not_the_last_word(
+    odd_gateway: RunningGateway, tenant: Tenants, make_model: Models, raw_provider: RawProvider, ending: bytes
+) -> None:
+    customer, model = tenant(), make_model(providers=("portkey",))
+    early = b'data: {"choices":[{"delta":{}}],"usage":{"prompt_tokens":1,"completion_tokens":0}}\n\n'
+    raw_provider.answers(model.upstream_model, STREAM_HEAD, early, chunk("x" * 4_000), ending)
+    answer = await ask(odd_gateway, customer, model, stream=True)
+    line = usage_line(customer, answer.generation_id)
+    assert (line["usage_source"], line["output_tokens"]) == ("counted", 1_000)
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"1,"])
+async def test_a_body_of_nothing_but_structure_is_refused_unread(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, piece: bytes
+) -> None:
+    filler = piece * (4_000_000 // len(piece)) + b"0"
+    body = b'{"model":"' + make_model().id.encode() + b'","messages":[{"role":"user"}],"x":[' + filler + b"]}"
+    started_s = time.monotonic()
+    answer = await post(gateway.url, body, tenant().headers)
+    assert (answer.status, answer.error["code"]) == (400, "invalid_request")
+    assert time.monotonic() - started_s < 2
+
+
+async def test_a_browser_may_ask_and_read_the_answer(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    origin = {"Origin": "https://app.example"}
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    async with (
+        aiohttp.ClientSession() as session,
+        session.options(gateway.url + PATH, headers={**origin, **preflight}) as answer,
+    ):
+        assert answer.status == 200
+        assert "authorization" in answer.headers["Access-Control-Allow-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    body = {"model": make_model("tokens=2").id, "messages": HELLO}
+    asked = await post(gateway.url, body, {**tenant().headers, **origin})
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert "X-Generation-Id" in asked.headers["Access-Control-Expose-Headers"]
+
+
+async def test_a_model_without_a_price_is_refused_before_any_call(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator, database_url: str
+) -> None:
+    customer, model = tenant(), make_model()
+    with psycopg.connect(database_url, autocommit=True) as session:
+        session.execute("update gateway.provider_offers set price_id = null where model_id = %s", (model.id,))
+    answer = await ask(gateway, customer, model)
+    assert (answer.status, answer.error["code"]) == (404, "no_provider_available")
+    assert simulator.requests(model.upstream_model) == []
     assert assert_settled(customer, START) == 0

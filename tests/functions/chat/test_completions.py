@@ -85,7 +85,6 @@ async def test_fields_that_we_do_not_know_reach_the_provider_and_ours_do_not(
         model,
         models=[model.id],
         provider={"order": ["openrouter"]},
-        session_id="s",
         seed=7,
         temperature=0.5,
         logit_bias={"50256": -100},

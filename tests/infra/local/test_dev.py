@@ -99,6 +99,7 @@ def test_a_second_start_keeps_the_demo_key_and_a_second_one_beside_it_is_refused
         beside = Dev(tmp_path / "data", port)
         assert beside.process.wait(15) == 1
         assert f"already running in this checkout (process {first.process.pid})" in beside.output
+        assert "GATEWAY_API_KEY=" in (tmp_path / "data" / "dev.env").read_text()
     with _running(tmp_path / "data") as second:
         assert re.findall(r"gw_dev_\w+", second.output) == [key]
 

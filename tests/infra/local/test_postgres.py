@@ -1,5 +1,11 @@
-import psycopg
+import os
+import subprocess
+from pathlib import Path
 
+import psycopg
+import pytest
+
+from infra.local.postgres import as_ordinary_user
 from infra.local.stack import LocalStack
 
 
@@ -43,3 +49,17 @@ def test_a_wrong_password_is_refused_on_loopback_too(stack: LocalStack) -> None:
         assert "password authentication failed" in str(error)
     else:
         raise AssertionError("a wrong password was accepted")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become someone else")
+def test_a_checkout_under_a_closed_home_can_be_run_by_root(tmp_path: Path) -> None:
+    closed = tmp_path / "home"
+    program = closed / "checkout" / "program"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    closed.chmod(0o700)
+    prefix = as_ordinary_user()
+    # initdb asks access() for its own program before it does anything.
+    assert subprocess.run([*prefix, "test", "-x", str(program)], check=False).returncode == 0
+    assert subprocess.run([*prefix, "id", "-u"], capture_output=True, text=True, check=True).stdout.strip() != "0"
