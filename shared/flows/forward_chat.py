@@ -73,6 +73,8 @@ class Forwarded:
         self._growth_refusal: GatewayError | None = None
         # From the first refusal on the hold grows in small steps, so that all of the balance can be used.
         self._is_balance_low = False
+        # Then it is asked again only at the edge of the hold: each try may take seconds, and what is held is paid for.
+        self._is_store_away = False
         # Events that arrived beyond what the hold pays for, until it has grown.
         self._waiting: list[Event] = []
 
@@ -141,7 +143,8 @@ class Forwarded:
         """
         margin_tokens = EXTENSION_MARGIN_TOKENS * self.chat.request.choices
         while self._used_tokens + margin_tokens > self._held_tokens:
-            if self._growth_refusal is not None or not self._may_grow:
+            is_put_off = self._is_store_away and not self._waiting
+            if self._growth_refusal is not None or is_put_off or not self._may_grow:
                 return
             step_tokens = margin_tokens if self._is_balance_low else max(self._held_tokens, DEFAULT_OUTPUT_TOKENS)
             try:
@@ -149,6 +152,7 @@ class Forwarded:
             except StoreUnavailable:
                 if self._waiting:
                     raise HoldNotExtended from None
+                self._is_store_away = True
                 return
             except (InsufficientCredits, KeySpendLimitReached) as refusal:
                 if self._is_balance_low:
@@ -163,6 +167,7 @@ class Forwarded:
         )
         await self.chat.meter.extend(offer.price_id, quantities)
         self._held_tokens = wanted_tokens
+        self._is_store_away = False
 
     @property
     def _has_used_its_hold(self) -> bool:
