@@ -26,10 +26,14 @@ def test_an_answer_arrives_and_is_paid_for_exactly(
 
 
 @pytest.mark.parametrize("scenario", ["tools", "streamedTools"])
-def test_tool_calls_arrive_whole(run_node: RunNode, tenant: Tenants, make_model: Models, scenario: str) -> None:
-    (function,) = run_node(scenario, tenant(), make_model("tool_calls=1"))["answer"]
+def test_tool_calls_arrive_whole_and_are_paid_for_exactly(
+    run_node: RunNode, tenant: Tenants, make_model: Models, simulator: Simulator, scenario: str
+) -> None:
+    customer, model = tenant(), make_model("tool_calls=1")
+    (function,) = run_node(scenario, customer, model)["answer"]
     assert function["name"] == "get_weather"
     assert json.loads(function["arguments"]).keys() == {"city"}
+    assert assert_settled(customer, START) == simulator.bill_nanos(model.upstream_model) > 0
 
 
 def test_a_stream_that_is_cut_is_an_error(run_node: RunNode, tenant: Tenants, make_model: Models) -> None:

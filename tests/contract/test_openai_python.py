@@ -40,11 +40,11 @@ def test_an_answer_arrives_with_what_it_cost(client_of: MakeClient, tenant: Tena
 
 @pytest.mark.parametrize("script", ["tokens=40", "tokens=40,comments=2,crlf=1", "tokens=40,multiline=1,split=3"])
 def test_a_stream_arrives_whole_however_the_provider_frames_it(
-    client_of: MakeClient, tenant: Tenants, make_model: Models, script: str
+    client_of: MakeClient, tenant: Tenants, make_model: Models, simulator: Simulator, script: str
 ) -> None:
-    customer = tenant()
+    customer, model = tenant(), make_model(script)
     stream = client_of(customer).chat.completions.create(
-        model=make_model(script).id, messages=HELLO, stream=True, stream_options={"include_usage": True}
+        model=model.id, messages=HELLO, stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -52,7 +52,9 @@ def test_a_stream_arrives_whole_however_the_provider_frames_it(
     usage = chunks[-1].usage
     assert usage is not None
     assert usage.completion_tokens == 40
-    assert assert_settled(customer, START) > 0
+    assert usage.model_extra is not None
+    cost_nanos = round(usage.model_extra["cost"] * NANOS_PER_DOLLAR)
+    assert assert_settled(customer, START) == cost_nanos == simulator.bill_nanos(model.upstream_model)
 
 
 def test_a_stream_that_is_cut_is_an_error(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
@@ -64,8 +66,11 @@ def test_a_stream_that_is_cut_is_an_error(client_of: MakeClient, tenant: Tenants
     assert caught.value.code == "stream_interrupted"
 
 
-def test_tool_calls_arrive_whole_streamed_and_not(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
-    client, model = client_of(tenant()), make_model("tool_calls=2")
+def test_tool_calls_arrive_whole_streamed_and_not_and_are_paid_for_exactly(
+    client_of: MakeClient, tenant: Tenants, make_model: Models, simulator: Simulator
+) -> None:
+    customer, model = tenant(), make_model("tool_calls=2")
+    client = client_of(customer)
     answer = client.chat.completions.create(model=model.id, messages=HELLO, tools=[WEATHER])
     with client.chat.completions.stream(model=model.id, messages=HELLO, tools=[WEATHER]) as stream:
         streamed = stream.get_final_completion()
@@ -75,6 +80,7 @@ def test_tool_calls_arrive_whole_streamed_and_not(client_of: MakeClient, tenant:
         functions = [call.to_dict()["function"] for call in calls]
         assert all(function["name"] == "get_weather" for function in functions)  # type: ignore[index]
         assert all(json.loads(function["arguments"]).keys() == {"city"} for function in functions)  # type: ignore[index]
+    assert assert_settled(customer, START) == simulator.bill_nanos(model.upstream_model) > 0
 
 
 def test_structured_output_is_parsed(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:

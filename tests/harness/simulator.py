@@ -40,6 +40,13 @@ class Simulator:
         """Return how many answers the gate holds back."""
         return int(self._call("GET", f"/_sim/gates/{name}")["waiting"])
 
+    def bill_nanos(self, model: str, *, input_nanos: int = 1_000, output_nanos: int = 2_000) -> int:
+        """Return what its own records come to at these prices per token; the defaults are a test model's."""
+        served = self.requests(model)
+        return sum(
+            record["prompt_tokens"] * input_nanos + record["completion_tokens"] * output_nanos for record in served
+        )
+
     def wait_for(self, count: int, model: str, within_s: float = 10.0) -> list[dict[str, Any]]:
         """Wait until that many requests for the model have come.
 
