@@ -42,7 +42,6 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
     app.add_api_route("/healthz", _healthz, methods=["GET"], include_in_schema=False)
     install_error_handlers(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
     app.add_middleware(
         CORSMiddleware,
         # Who may use a key from where is the key's own setting, checked at admission; no cookie is ever read.
@@ -52,6 +51,7 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )
+    app.add_middleware(RequestContext)
     app.add_middleware(under_way.middleware)
     return app
 

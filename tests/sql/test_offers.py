@@ -176,7 +176,9 @@ def test_the_same_offer_published_again_makes_no_new_price(books: Books) -> None
     assert books.value("select count(*) from gateway.prices where model_id = 'offers/steady'") == 1
 
 
-@pytest.mark.parametrize("change", [{"cost": TWO}, {"markup_ppm": 1}, {"cost": {**ONE, "cached_input_tokens": 0}}])
+@pytest.mark.parametrize(
+    "change", [{"cost": TWO}, {"markup_ppm": 1}, {"cost": {**ONE, "cached_input_tokens": 500_000}}]
+)
 def test_a_changed_cost_or_markup_makes_a_new_price_and_keeps_the_old(books: Books, change: dict[str, Any]) -> None:
     model_id = f"offers/changed-{uuid.uuid4()}"
     first = make_model(books, model_id, {PROVIDER: ONE})
@@ -185,6 +187,29 @@ def test_a_changed_cost_or_markup_makes_a_new_price_and_keeps_the_old(books: Boo
     assert second != first[PROVIDER]
     assert books.call("price", price_id=first[PROVIDER], quantities={"input_tokens": 10})["list_cost_nanos"] == 10
     assert books.call("publish_offer", **published)["price_id"] == second
+
+
+@pytest.mark.parametrize("factor", [(11, 1), (1, 11), (0, 1)], ids=["eleven times", "an eleventh", "nothing"])
+def test_a_cost_that_jumps_waits_until_it_is_confirmed(books: Books, factor: tuple[int, int]) -> None:
+    model_id = f"offers/jump-{uuid.uuid4()}"
+    ((_, first),) = make_model(books, model_id, {PROVIDER: ONE}).items()
+    cost = {**ONE, "output_tokens": NANO_PER_TOKEN * factor[0] // factor[1]}
+    jump = {"model_id": model_id, "provider": PROVIDER, "upstream_model": "x", "cost": cost}
+    waiting = books.call("publish_offer", **jump)
+    assert waiting["price_id"] == first != waiting["pending_price_id"]
+    assert books.call("publish_offer", **jump) == waiting
+    confirmed = books.call("publish_offer", **jump, is_confirmed=True)
+    assert confirmed == {"price_id": waiting["pending_price_id"]}
+    read_pending = "select pending_price_id from gateway.provider_offers where model_id = %s"
+    assert books.value(read_pending, model_id) is None
+
+
+def test_a_tenfold_cost_is_no_jump(books: Books) -> None:
+    model_id = f"offers/tenfold-{uuid.uuid4()}"
+    make_model(books, model_id, {PROVIDER: ONE})
+    cost = {name: 10 * rate for name, rate in ONE.items()}
+    published = books.call("publish_offer", model_id=model_id, provider=PROVIDER, upstream_model="x", cost=cost)
+    assert "pending_price_id" not in published
 
 
 def test_a_request_admitted_before_a_price_change_is_settled_at_its_own_price(books: Books) -> None:

@@ -59,12 +59,13 @@ create table gateway.provider_offers (
     provider          text not null check (provider ~ '^[a-z0-9-]{1,40}$'),
     upstream_model    text not null,
     price_id          bigint references gateway.prices,
+    pending_price_id  bigint references gateway.prices,
     max_output_tokens int check (max_output_tokens > 0),
     is_enabled        boolean not null default true,
     created_at        timestamptz not null default now(),
     primary key (model_id, provider)
 );
-comment on table gateway.provider_offers is 'A model at a provider. Without a price it is not routable.';
+comment on table gateway.provider_offers is 'A model at a provider. Without a price it is not routable. pending_price_id: a price that jumped and waits for someone to confirm it.';
 
 alter table gateway.models enable row level security;
 alter table gateway.prices enable row level security;
@@ -132,15 +133,47 @@ create function gateway.mark_up(p_cost bigint, p_markup_ppm int) returns bigint
 language sql immutable
 as $$ select div(p_cost::numeric * (1000000 + p_markup_ppm) + 999999, 1000000)::bigint $$;
 
+create function gateway.is_jump(p_old gateway.rates, p_new gateway.rates) returns boolean
+language sql immutable
+as $$
+    select exists (
+        select from (values (p_old.input_tokens::numeric, p_new.input_tokens::numeric), (p_old.output_tokens, p_new.output_tokens),
+                            (p_old.cached_input_tokens, p_new.cached_input_tokens), (p_old.cache_write_tokens, p_new.cache_write_tokens),
+                            (p_old.images, p_new.images), (p_old.requests, p_new.requests)) as rate (before, after)
+         where greatest(before, after) > 10 * least(before, after))
+$$;
+comment on function gateway.is_jump is 'Whether some rate changes more than tenfold, up or down; from and to nothing too.';
+
+create function gateway.find_or_make_price(
+    p_model_id text, p_provider text, p_cost gateway.rates, p_price gateway.rates, p_markup_ppm int
+) returns bigint
+language plpgsql
+as $$
+declare
+    v_id bigint;
+begin
+    select price.id into v_id
+      from gateway.provider_offers as offer
+      join gateway.prices as price on price.id in (offer.price_id, offer.pending_price_id)
+     where offer.model_id = p_model_id and offer.provider = p_provider and price.cost = p_cost and price.price = p_price;
+    if not found then
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
+        values (p_model_id, p_provider, p_cost, p_price, p_markup_ppm)
+        returning id into v_id;
+    end if;
+    return v_id;
+end $$;
+
 create function api.publish_offer(
-    p_model_id text, p_provider text, p_upstream_model text, p_cost jsonb, p_markup_ppm int default 0
+    p_model_id text, p_provider text, p_upstream_model text, p_cost jsonb, p_markup_ppm int default 0, p_is_confirmed boolean default false
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
-    v_cost  gateway.rates := jsonb_populate_record(null::gateway.rates, gateway.check_units(p_cost));
-    v_price gateway.rates;
-    v_id    bigint;
+    v_cost    gateway.rates := jsonb_populate_record(null::gateway.rates, gateway.check_units(p_cost));
+    v_price   gateway.rates;
+    v_current gateway.prices;
+    v_id      bigint;
 begin
     if v_cost.input_tokens is null or v_cost.output_tokens is null then
         raise exception 'an offer needs a price for input_tokens and output_tokens' using errcode = 'invalid_parameter_value';
@@ -154,22 +187,23 @@ begin
         gateway.mark_up(v_cost.input_tokens, p_markup_ppm), gateway.mark_up(v_cost.cached_input_tokens, p_markup_ppm),
         gateway.mark_up(v_cost.cache_write_tokens, p_markup_ppm), gateway.mark_up(v_cost.output_tokens, p_markup_ppm),
         gateway.mark_up(v_cost.images, p_markup_ppm), gateway.mark_up(v_cost.requests, p_markup_ppm));
-    select price.id into v_id
+    select price.* into v_current
       from gateway.provider_offers as offer
       join gateway.prices as price on price.id = offer.price_id
-     where offer.model_id = p_model_id and offer.provider = p_provider and price.cost = v_cost and price.price = v_price;
-    if not found then
-        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
-        values (p_model_id, p_provider, v_cost, v_price, p_markup_ppm)
-        returning id into v_id;
+     where offer.model_id = p_model_id and offer.provider = p_provider;
+    v_id := gateway.find_or_make_price(p_model_id, p_provider, v_cost, v_price, p_markup_ppm);
+    if v_current.id is not null and not p_is_confirmed and gateway.is_jump(v_current.cost, v_cost) then
+        update gateway.provider_offers set pending_price_id = v_id where model_id = p_model_id and provider = p_provider;
+        return jsonb_build_object('price_id', v_current.id, 'pending_price_id', v_id);
     end if;
     insert into gateway.provider_offers (model_id, provider, upstream_model, price_id)
     values (p_model_id, p_provider, p_upstream_model, v_id)
-    on conflict (model_id, provider) do update set upstream_model = excluded.upstream_model, price_id = excluded.price_id;
+    on conflict (model_id, provider)
+    do update set upstream_model = excluded.upstream_model, price_id = excluded.price_id, pending_price_id = null;
     return jsonb_build_object('price_id', v_id);
 end $$;
 comment on function api.publish_offer is
-    'Puts a model on offer at a provider. A changed cost or markup makes a new price version; the same again changes nothing.';
+    'Puts a model on offer at a provider. A changed cost or markup makes a new price version; the same again changes nothing. A cost that jumps more than tenfold waits, the old price in force, until it is published again as confirmed.';
 
 -- What test keys reach, whatever model they ask for: answers made inside the function, free on purpose.
 insert into gateway.models (id, name, description, context_length, max_output_tokens, image_input_tokens, input_modalities)

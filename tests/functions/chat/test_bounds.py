@@ -82,7 +82,9 @@ async def test_without_fallbacks_only_the_first_choice_is_set_aside(
     customer, model = tenant(credit_nanos=20_000_000), make_model("tokens=3", providers=("featherless", "openrouter"))
     dear = json.dumps({"input_tokens": 10**12, "output_tokens": 10**12})
     with psycopg.connect(database_url, autocommit=True) as session:
-        session.execute("select api.publish_offer(%s, 'openrouter', %s, %s)", (model.id, model.upstream_model, dear))
+        session.execute(
+            "select api.publish_offer(%s, 'openrouter', %s, %s, 0, true)", (model.id, model.upstream_model, dear)
+        )
     assert (await ask(gateway, customer, model)).status == 402
     answer = await ask(gateway, customer, model, provider={"allow_fallbacks": False})
     assert (answer.status, answer.headers["X-Provider"]) == (200, "featherless")
@@ -300,6 +302,7 @@ async def test_a_browser_may_ask_and_read_the_answer(
         assert answer.status == 200
         assert "authorization" in answer.headers["Access-Control-Allow-Headers"]
         assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert answer.headers["X-Request-Id"]
     body = {"model": make_model("tokens=2").id, "messages": HELLO}
     asked = await post(gateway.url, body, {**tenant().headers, **origin})
     assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (200, "*")
