@@ -24,3 +24,12 @@ def log_event(event: str, *, level: Level = "info", **fields: str | int | float 
     except (OSError, ValueError):
         # ValueError: the stream is closed already.
         return
+
+
+def describe_bug(bug: BaseException) -> str:
+    """Name a bug and the line that raised it, without its own words: those may quote a prompt or a key."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "an unknown place" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    return f"{type(bug).__name__} at {where}"

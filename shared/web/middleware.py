@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.ids import new_request_id
-from shared.core.log import log_event, request_id_in_context
+from shared.core.log import describe_bug, log_event, request_id_in_context
 from shared.web.context import AnswerContext, put_context
 from shared.web.errors import error_response, internal_error
 
@@ -53,11 +53,12 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as bug:
-            log_event("request_crashed", level="error", error=f"{type(bug).__name__}: {bug}", at=_where(bug))
-            if status is not None:
-                raise
-            await error_response(internal_error(), scope)(scope, receive, send_with_headers)
+        except Exception as bug:  # noqa: BLE001 - the edge: a bug is logged once and becomes 500
+            log_event("request_crashed", level="error", error=describe_bug(bug))
+            # An answer that has begun is left unfinished, and the server closes the connection; raised, the bug's own
+            # words would stand in the server's log.
+            if status is None:
+                await error_response(internal_error(), scope)(scope, receive, send_with_headers)
         finally:
             log_event(
                 "request_answered",
@@ -96,11 +97,3 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_within_limit, send)
-
-
-def _where(bug: BaseException) -> str:
-    """Name the line that raised, without the values that a full traceback may quote."""
-    trace = bug.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "unknown" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

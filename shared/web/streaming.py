@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.core.errors import GatewayError, envelope
 from shared.core.ids import RequestId
-from shared.core.log import log_event
+from shared.core.log import describe_bug, log_event
 from shared.web.context import context_of
 from shared.web.errors import internal_error
 
@@ -67,7 +67,7 @@ class EventStream(Response):
         except Exception as bug:
             if not sink.is_started:
                 raise
-            log_event("stream_crashed", level="error", error=f"{type(bug).__name__}: {bug}")
+            log_event("stream_crashed", level="error", error=describe_bug(bug))
             await sink.write(_event(internal_error(), context.request_id))
         finally:
             watch.cancel()

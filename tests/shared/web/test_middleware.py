@@ -89,8 +89,11 @@ async def test_a_bug_is_logged_once_and_told_without_details(capsys: pytest.Capt
     assert connection.status == 500
     assert error_of(connection)["code"] == "internal_error"
     assert b"secret details" not in connection.body
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    log = capsys.readouterr().out
+    lines = [json.loads(line) for line in log.splitlines()]
     assert [line["event"] for line in lines] == ["request_crashed", "request_answered"]
+    assert " at " in lines[0]["error"]
+    assert "secret details" not in log
     assert {line["request_id"] for line in lines} == {connection.headers["x-request-id"]}
 
 
@@ -148,12 +151,17 @@ async def test_a_function_tells_that_it_is_ready() -> None:
     assert (connection.status, connection.body) == (200, b'{"status":"ready"}')
 
 
-async def test_a_bug_after_the_headers_reaches_the_server() -> None:
+async def test_a_bug_after_the_headers_leaves_the_answer_unfinished_and_its_words_out_of_every_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise RuntimeError
+        raise RuntimeError("secret details")
 
     connection = Connection()
-    with pytest.raises(RuntimeError):
-        await connection.call(RequestContext(broken))
+    # Were it raised, the server would log it with its words.
+    await connection.call(RequestContext(broken))
     assert len(connection.sent) == 1
+    log = capsys.readouterr().out
+    assert "request_crashed" in log
+    assert "secret details" not in log
