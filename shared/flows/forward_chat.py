@@ -150,10 +150,9 @@ class Forwarded:
             try:
                 await self._extend(max(self._held_tokens, self._used_tokens) + step_tokens)
             except StoreUnavailable:
-                if self._waiting:
+                if self._is_store_away:
                     raise HoldNotExtended from None
                 self._is_store_away = True
-                return
             except (InsufficientCredits, KeySpendLimitReached) as refusal:
                 if self._is_balance_low:
                     self.stop_growing(refusal)
