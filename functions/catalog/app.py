@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from functions.catalog.resources import CatalogResources
 from functions.catalog.routes import router
 from shared.catalog.store import Catalog
+from shared.clients.parameter_store import load_environment
 from shared.clients.supabase import Supabase
 from shared.clients.upstash import UpstashRedis
-from shared.core.settings import CatalogSettings, read_environment
+from shared.core.settings import CatalogSettings
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
 
@@ -21,7 +22,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     raises  SettingsError, so that a function that lacks a setting refuses to start
     """
-    stores = CatalogSettings.read(read_environment()).stores
+    stores = CatalogSettings.read(await load_environment()).stores
     supabase = await Supabase.open(url=stores.supabase_url, key=stores.supabase_key)
     redis = UpstashRedis(url=stores.redis_url, token=stores.redis_token)
     app.state.resources = CatalogResources(catalog=Catalog(supabase), redis=redis)

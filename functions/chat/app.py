@@ -10,10 +10,11 @@ from functions.chat.resources import ChatResources
 from functions.chat.routes import router
 from shared.clients.database import Database
 from shared.clients.http_session import open_session
+from shared.clients.parameter_store import load_environment
 from shared.clients.redis import Redis
 from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
-from shared.core.settings import ChatSettings, read_environment
+from shared.core.settings import ChatSettings
 from shared.flows.inference import Inference, configure_providers
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
@@ -27,7 +28,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     raises  SettingsError, so that a function that lacks a setting refuses to start
     """
-    settings = ChatSettings.read(read_environment())
+    settings = ChatSettings.read(await load_environment())
     stores = settings.stores
     async with open_session() as session:
         app.state.resources = ChatResources(

@@ -14,7 +14,7 @@ def gateway_service(port: int, environment: Mapping[str, str], *, name: str = NA
     """Describe a gateway; it listens once every function has started."""
     return Service(
         name=name,
-        command=(sys.executable, "-m", "infra.local.gateway", "--port", str(port)),
+        command=(sys.executable, "-m", "infra.server", "--port", str(port)),
         environment={**environment, "PYTHONPATH": str(ROOT)},
         is_ready=lambda: accepts_connections(port),
         has_log=has_log,

@@ -41,6 +41,14 @@ class StoreUnavailable(GatewayError):
         )
 
 
+class NotConfigured(GatewayError):
+    """The operator has not set up what this route works with; the message says what to set."""
+
+    status = 501
+    code = "not_configured"
+    type = "server_error"
+
+
 def envelope(error: GatewayError, request_id: str | None) -> dict[str, dict[str, str | bool | None]]:
     """Return the error as OpenAI writes one, with what a customer needs to ask about it.
 

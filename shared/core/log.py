@@ -8,11 +8,12 @@ from typing import Literal
 from shared.core.ids import RequestId
 
 Level = Literal["info", "warning", "error"]
+Field = str | int | float | bool | dict[str, int] | None
 
 request_id_in_context: ContextVar[RequestId | None] = ContextVar("request_id", default=None)
 
 
-def log_event(event: str, *, level: Level = "info", **fields: str | int | float | bool | None) -> None:
+def log_event(event: str, *, level: Level = "info", **fields: Field) -> None:
     """Write one line: `event` is noun_verb, the other fields carry their units in their names.
 
     policy  never raises: a log that cannot be written must not fail the request

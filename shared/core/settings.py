@@ -8,11 +8,12 @@ from typing import Literal
 from shared.core.ids import ProviderSlug
 
 Environment = Mapping[str, str]
-AddressSource = Literal["vercel", "lambda", "direct"]
+Platform = Literal["vercel", "lambda", "direct", "proxy"]
 
-ADDRESS_SOURCES: tuple[AddressSource, ...] = ("vercel", "lambda", "direct")
+PLATFORMS: tuple[Platform, ...] = ("vercel", "lambda", "direct", "proxy")
 PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
 MINIMUM_SECRET_LENGTH = 32
+MINIMUM_CRON_SECRET_LENGTH = 16
 DEFAULT_TIME_LIMIT_S = 300
 # Reasoning models may think for a minute without a word.
 DEFAULT_SILENCE_LIMIT_S = 120
@@ -51,6 +52,14 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressSource:
+    """Who vouches for the client's address; trusted_proxies counts, where that is a proxy, how many stand before us."""
+
+    platform: Platform
+    trusted_proxies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderCredentials:
     """How one provider is reached by us; base_url is None where the provider's record already says it."""
 
@@ -71,6 +80,61 @@ class CatalogSettings:
         raises  SettingsError
         """
         return cls(stores=StoreSettings.read(environment))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledSettings:
+    """What the jobs need; without a cron_secret nothing may start them over HTTP."""
+
+    stores: StoreSettings
+    cron_secret: str | None = field(repr=False)
+
+    @classmethod
+    def read(cls, environment: Environment) -> "ScheduledSettings":
+        """Read the jobs' settings.
+
+        raises  SettingsError
+        """
+        cron_secret = environment.get("CRON_SECRET", "").strip()
+        if cron_secret and len(cron_secret) < MINIMUM_CRON_SECRET_LENGTH:
+            raise SettingsError(f"CRON_SECRET needs at least {MINIMUM_CRON_SECRET_LENGTH} characters")
+        return cls(stores=StoreSettings.read(environment), cron_secret=cron_secret or None)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterStoreSettings:
+    """Which variables a function on AWS reads from Parameter Store, and the credentials that its role has there."""
+
+    path: str
+    names: tuple[str, ...]
+    endpoint: str
+    region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+    @classmethod
+    def read(cls, environment: Environment) -> "ParameterStoreSettings | None":
+        """Read where the parameters stand; None where the function has none.
+
+        raises  SettingsError
+        source  https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (what Lambda sets by itself);
+                https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html (AWS_ENDPOINT_URL_SSM)
+        """
+        names = tuple(name.strip() for name in environment.get("PARAMETERS", "").split(",") if name.strip())
+        if not names:
+            return None
+        region = _required(environment, "AWS_REGION")
+        endpoint = environment.get("AWS_ENDPOINT_URL_SSM") or environment.get("AWS_ENDPOINT_URL")
+        return cls(
+            path=_required(environment, "PARAMETERS_PATH").rstrip("/"),
+            names=names,
+            endpoint=(endpoint or f"https://ssm.{region}.amazonaws.com").rstrip("/"),
+            region=region,
+            access_key_id=_required(environment, "AWS_ACCESS_KEY_ID"),
+            secret_access_key=_required(environment, "AWS_SECRET_ACCESS_KEY"),
+            session_token=environment.get("AWS_SESSION_TOKEN", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +197,13 @@ def _providers(environment: Environment) -> dict[ProviderSlug, ProviderCredentia
 
 def _address_source(environment: Environment) -> AddressSource:
     value = environment.get("CLIENT_ADDRESS_SOURCE", "direct").strip()
-    for source in ADDRESS_SOURCES:
-        if value == source:
-            return source
-    raise SettingsError(f"CLIENT_ADDRESS_SOURCE must be one of {', '.join(ADDRESS_SOURCES)}, not {value!r}")
+    trusted_proxies = _positive_int(environment, "TRUSTED_PROXY_COUNT", 1)
+    if value != "proxy" and environment.get("TRUSTED_PROXY_COUNT", "").strip():
+        raise SettingsError("TRUSTED_PROXY_COUNT is set but CLIENT_ADDRESS_SOURCE is not proxy")
+    for platform in PLATFORMS:
+        if value == platform:
+            return AddressSource(platform, trusted_proxies)
+    raise SettingsError(f"CLIENT_ADDRESS_SOURCE must be one of {', '.join(PLATFORMS)}, not {value!r}")
 
 
 def _positive_int(environment: Environment, name: str, default: int) -> int:

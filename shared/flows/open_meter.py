@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-from shared.core.errors import StoreUnavailable
+from shared.core.errors import GatewayError, NotConfigured, StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id, new_generation_id
 from shared.core.log import log_event
 from shared.flows.inference import Caller, Inference
 from shared.flows.meter import SETTLE_DEADLINE_S, Meter
 from shared.keys.format import InvalidApiKey
-from shared.ledger.refusals import refusal_error
+from shared.ledger.refusals import NoProviderAvailable, refusal_error
 from shared.ledger.types import AdmissionRequest, Admitted, Bounds, LimitsPolicy, MinuteLimits, Refused
 from shared.limits.headers import rate_limit_headers
 from shared.limits.refusals import RateLimited
@@ -56,8 +56,9 @@ async def open_meter(
 
     answer_headers gets what every authenticated answer carries, refusals included.
 
-    raises  RateLimited, InvalidApiKey, the ledger's refusals, StoreUnavailable; none of them leaves a lease, and none a
-            hold, but where the store stays away a hold that its admission placed unseen lets go only at its end
+    raises  RateLimited, InvalidApiKey, NotConfigured, the ledger's refusals, StoreUnavailable; none of them leaves a
+            lease, and none a hold, but where the store stays away a hold that its admission placed unseen lets go only
+            at its end
     """
     generation_id = new_generation_id()
     reserved = await _reserve(inference, caller, request, generation_id, answer_headers)
@@ -70,7 +71,7 @@ async def open_meter(
             if isinstance(reserved, Reservation):
                 answer_headers.update(rate_limit_headers(reserved.state))
         if isinstance(admitted, Refused):
-            raise refusal_error(admitted)
+            raise _refusal(inference, admitted)
         is_admitted = True
     finally:
         reservation = to_give_back(reserved)
@@ -159,6 +160,14 @@ async def _count_late(
             raise refusal_error(admitted) from None
         await Meter(inference, generation_id, admitted, None, started_s=caller.received_s).void()
         raise
+
+
+def _refusal(inference: Inference, refused: Refused) -> GatewayError:
+    if refused.code == NoProviderAvailable.code and not inference.has_providers:
+        return NotConfigured(
+            "This gateway has no model provider yet: its operator sets OPENROUTER_API_KEY or another's."
+        )
+    return refusal_error(refused)
 
 
 def _key_policy(policy: LimitsPolicy) -> KeyPolicy:

@@ -11,6 +11,7 @@ from shared.ledger.types import (
     Quantities,
     Refused,
     Settlement,
+    Swept,
     Unchanged,
     Usage,
     Voided,
@@ -104,3 +105,10 @@ class Ledger:
             {"p_generation_id": str(generation_id)},
             Voided | Unchanged | Refused,  # type: ignore[arg-type]
         )
+
+    async def expire_holds(self) -> Swept:
+        """Let go of holds whose time is over and close lots that have expired, some hundreds of wallets at a call.
+
+        raises  StoreUnavailable; a retry is safe, and so are two at once
+        """
+        return await self._database.call("expire_holds", {}, Swept)

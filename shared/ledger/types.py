@@ -203,3 +203,9 @@ class Usage:
     reasoning_tokens: int = 0
     reported_cost_nanos: Nanos | None = None
     waived_reason: str | None = None
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """How many wallets were brought to the present: their overdue holds let go, their expired lots closed."""
+
+    wallets: int

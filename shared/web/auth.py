@@ -37,15 +37,17 @@ def client_address(request: Request, source: AddressSource) -> str | None:
     source  https://vercel.com/docs/headers/request-headers (x-vercel-forwarded-for is overwritten by the platform);
             https://github.com/aws/aws-lambda-web-adapter (x-amzn-request-context is set by the adapter)
     """
-    match source:
+    match source.platform:
         case "direct":
             return _read_address(request.client.host if request.client else "")
+        case "proxy":
+            return _read_address(_forwarded_address(request, source.trusted_proxies))
         case "vercel":
             return _read_address(request.headers.get("x-vercel-forwarded-for", "").split(",")[0].strip())
         case "lambda":
             return _read_address(_lambda_address(request))
         case _:
-            assert_never(source)
+            assert_never(source.platform)
 
 
 def _read_address(text: str) -> str | None:
@@ -56,11 +58,25 @@ def _read_address(text: str) -> str | None:
         return None
 
 
+def _forwarded_address(request: Request, trusted_proxies: int) -> str:
+    """Return what the outermost of our proxies wrote; what stands left of it came with the request.
+
+    source  https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
+    """
+    entries = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    return entries[-trusted_proxies].strip() if len(entries) >= trusted_proxies else ""
+
+
 def _lambda_address(request: Request) -> str:
+    """Return what API Gateway or the Function URL says, from the event itself or from the web adapter's header.
+
+    A function that is called with events has no adapter to overwrite the header: there a client may have sent it.
+    """
+    event = request.scope.get("aws.event")
     try:
-        context = json.loads(request.headers.get("x-amzn-request-context", "{}"))
+        context = event["requestContext"] if event else json.loads(request.headers.get("x-amzn-request-context", "{}"))
         address = context.get("http", context.get("identity", {})).get("sourceIp", "")
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, KeyError, AttributeError, RecursionError):
         return ""
     return address if isinstance(address, str) else ""
 

@@ -93,10 +93,15 @@ class AccountBooks:
         """Return what does not balance."""
         return list(self._read(CHECK_BOOKS)[0]["broken_rules"])
 
-    def end_holds(self) -> None:
-        """Let the time of its live holds be over, and have the sweep come by."""
+    def make_holds_overdue(self) -> None:
+        """Let the time of its live holds be over."""
         with psycopg.connect(self.database_url, autocommit=True) as session:
             session.execute(END_HOLDS.encode(), (self.account_id,))
+
+    def end_holds(self) -> None:
+        """Let the time of its live holds be over, and have the sweep come by."""
+        self.make_holds_overdue()
+        with psycopg.connect(self.database_url, autocommit=True) as session:
             session.execute(EXPIRE_HOLDS.encode())
 
     def _read(self, statement: str) -> list[dict[str, Any]]:

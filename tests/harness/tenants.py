@@ -25,6 +25,7 @@ INSERT_PLAN = """
 CREATE_ACCOUNT = "select api.create_account(%s, %s)"
 CREATE_KEY = "select api.create_api_key(%s, %s, %s, %s, %s)"
 CREDIT = "select api.credit_account(%s, %s, %s, %s)"
+ALLOW_ADDRESSES = "update gateway.api_keys set ip_allowlist = %s::cidr[] where id = %s"
 READ_BALANCE = "select api.read_balance(%s)"
 INSERT_MODEL = """
     insert into gateway.models (id, name, context_length, max_output_tokens, image_input_tokens, supported_parameters)
@@ -68,6 +69,10 @@ class Tenant:
     def books(self) -> AccountBooks:
         """What the ledger's tables say of the account."""
         return AccountBooks(self.database_url, self.account_id)
+
+    def allow_addresses(self, *networks: str) -> None:
+        """Let the key be used from these networks alone."""
+        _run(self.database_url, ALLOW_ADDRESSES, (list(networks), self.key_id))
 
     def credit(self, amount_nanos: int, kind: str = "admin") -> None:
         """Give the account more."""

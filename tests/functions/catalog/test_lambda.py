@@ -1,47 +1,30 @@
 """The catalog as AWS Lambda calls it."""
 
-import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from functions.catalog.app import handler
+from functions.catalog.app import app
 from infra.local.environment import gateway_environment
 from infra.local.stack import LocalStack
+from shared.core.settings import SettingsError
+from shared.web.aws import LambdaHandler
+from tests.shared.web.test_aws import proxy_event
 
 
 @pytest.fixture
-def loop_of_its_own() -> Iterator[None]:
-    """Lambda's runtime is synchronous: the adapter runs the application on the thread's loop."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
-
-
-def proxy_event(path: str) -> dict[str, Any]:
-    """An event as API Gateway's REST proxy integration sends it."""
-    return {
-        "resource": "/{proxy+}",
-        "path": path,
-        "httpMethod": "GET",
-        "headers": {"Host": "gateway.example"},
-        "multiValueHeaders": {"Host": ["gateway.example"]},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "requestContext": {"httpMethod": "GET", "path": path, "identity": {"sourceIp": "203.0.113.9"}},
-        "body": None,
-        "isBase64Encoded": False,
-    }
-
-
-@pytest.mark.usefixtures("loop_of_its_own")
-def test_an_invocation_answers_as_the_server_does(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def handler(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaHandler]:
     for name, value in gateway_environment(stack, {}).items():
         monkeypatch.setenv(name, value)
+    handler = LambdaHandler(app)
+    try:
+        yield handler
+    finally:
+        handler.close()
+
+
+def test_invocations_answer_as_the_server_does(handler: LambdaHandler) -> None:
     answer = handler(proxy_event("/v1/models/openai/gpt-5-mini"), None)
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["id"] == "openai/gpt-5-mini"
@@ -50,12 +33,9 @@ def test_an_invocation_answers_as_the_server_does(stack: LocalStack, monkeypatch
     assert json.loads(unknown["body"])["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.usefixtures("loop_of_its_own")
 def test_a_function_without_a_setting_refuses_to_start_and_names_it(
-    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+    handler: LambdaHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in gateway_environment(stack, {}).items():
-        monkeypatch.setenv(name, value)
     monkeypatch.delenv("SUPABASE_URL")
-    with pytest.raises(Exception, match="SUPABASE_URL"):
+    with pytest.raises(SettingsError, match="SUPABASE_URL"):
         handler(proxy_event("/ping"), None)

@@ -4,8 +4,9 @@ import aiohttp
 import pytest
 
 from infra.local.stack import LocalStack
+from shared.core.settings import PROVIDER_SLUGS
 from shared.keys.format import generate_secret
-from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, post
+from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, ask, post
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.tenants import Models, Tenants
 from tests.harness.wire import Wire
@@ -104,3 +105,20 @@ async def test_strange_headers_do_no_harm(
         session.get(gateway.url + "/v1/models/no/such", headers=headers) as response,
     ):
         assert response.status == 404
+
+
+async def test_a_gateway_without_any_provider_says_who_can_change_that(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models
+) -> None:
+    gateway = start_gateway(
+        **{f"{slug.upper()}_{what}": None for slug in PROVIDER_SLUGS for what in ("API_KEY", "BASE_URL")}
+    )
+    customer, model = tenant(), make_model()
+    answer = await ask(gateway, customer, model)
+    assert (answer.status, answer.error["code"]) == (501, "not_configured")
+    assert "OPENROUTER_API_KEY" in answer.error["message"]
+    assert customer.books.holds() == []
+    missing = await ask(gateway, customer, "none/such")
+    assert (missing.status, missing.error["code"]) == (404, "model_not_found")
+    echoed = await ask(gateway, tenant(environment="test"), model)
+    assert echoed.status == 200

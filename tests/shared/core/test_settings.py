@@ -3,12 +3,16 @@ import dataclasses
 import pytest
 
 from shared.core.settings import (
-    ADDRESS_SOURCES,
     DEFAULT_SILENCE_LIMIT_S,
     DEFAULT_TIME_LIMIT_S,
+    PLATFORMS,
+    AddressSource,
     CatalogSettings,
     ChatSettings,
+    ParameterStoreSettings,
+    Platform,
     ProviderCredentials,
+    ScheduledSettings,
     SettingsError,
 )
 
@@ -32,7 +36,7 @@ def test_the_least_that_chat_needs() -> None:
     assert settings.stores.redis_url == "https://redis.upstash.test"
     assert settings.secret_keys == (SECRET,)
     assert settings.providers == {}
-    assert settings.address_source == "direct"
+    assert settings.address_source == AddressSource("direct")
     assert (settings.time_limit_s, settings.silence_limit_s) == (DEFAULT_TIME_LIMIT_S, DEFAULT_SILENCE_LIMIT_S)
 
 
@@ -88,15 +92,74 @@ def test_numbers_are_read() -> None:
     assert (settings.time_limit_s, settings.silence_limit_s) == (800, 7)
 
 
-@pytest.mark.parametrize("source", ADDRESS_SOURCES)
-def test_the_client_address_comes_from_where_the_deployment_says(source: str) -> None:
-    assert _chat(CLIENT_ADDRESS_SOURCE=source).address_source == source
+@pytest.mark.parametrize("source", PLATFORMS)
+def test_the_client_address_comes_from_where_the_deployment_says(source: Platform) -> None:
+    assert _chat(CLIENT_ADDRESS_SOURCE=source).address_source == AddressSource(source)
+
+
+def test_behind_proxies_their_number_can_be_said_and_nowhere_else() -> None:
+    settings = _chat(CLIENT_ADDRESS_SOURCE="proxy", TRUSTED_PROXY_COUNT="2")
+    assert settings.address_source == AddressSource("proxy", 2)
+    with pytest.raises(SettingsError, match="TRUSTED_PROXY_COUNT is set but CLIENT_ADDRESS_SOURCE is not proxy"):
+        _chat(CLIENT_ADDRESS_SOURCE="direct", TRUSTED_PROXY_COUNT="1")
+    with pytest.raises(SettingsError, match="TRUSTED_PROXY_COUNT must be a whole number above 0"):
+        _chat(CLIENT_ADDRESS_SOURCE="proxy", TRUSTED_PROXY_COUNT="0")
 
 
 @pytest.mark.parametrize("source", ["x-forwarded-for", "Vercel", ""])
 def test_an_unknown_source_of_addresses_is_refused(source: str) -> None:
     with pytest.raises(SettingsError, match="CLIENT_ADDRESS_SOURCE must be one of vercel, lambda, direct"):
         _chat(CLIENT_ADDRESS_SOURCE=source)
+
+
+def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:
+    assert ScheduledSettings.read(STORES).cron_secret is None
+    assert ScheduledSettings.read({**STORES, "CRON_SECRET": " "}).cron_secret is None
+    assert ScheduledSettings.read({**STORES, "CRON_SECRET": "c" * 16}).cron_secret == "c" * 16
+    with pytest.raises(SettingsError, match="CRON_SECRET needs at least 16 characters"):
+        ScheduledSettings.read({**STORES, "CRON_SECRET": "c" * 15})
+
+
+AWS = {
+    "PARAMETERS": "SECRET_KEY, CRON_SECRET,",
+    "PARAMETERS_PATH": "/ai-gateway/prod/",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "aws-secret",
+    "AWS_SESSION_TOKEN": "aws-token",
+}
+
+
+def test_a_function_without_parameters_asks_for_none() -> None:
+    assert ParameterStoreSettings.read({}) is None
+    assert ParameterStoreSettings.read({**AWS, "PARAMETERS": " , "}) is None
+
+
+def test_parameters_are_named_and_found_in_the_function_s_own_region() -> None:
+    settings = ParameterStoreSettings.read(AWS)
+    assert settings is not None
+    assert (settings.path, settings.names) == ("/ai-gateway/prod", ("SECRET_KEY", "CRON_SECRET"))
+    assert settings.endpoint == "https://ssm.eu-central-1.amazonaws.com"
+    assert [secret for secret in ("aws-secret", "aws-token") if secret in repr(settings)] == []
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "endpoint"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://aws.test/"}, "http://aws.test"),
+        ({"AWS_ENDPOINT_URL": "http://aws.test", "AWS_ENDPOINT_URL_SSM": "http://ssm.test"}, "http://ssm.test"),
+    ],
+)
+def test_parameter_store_may_stand_elsewhere(endpoints: dict[str, str], endpoint: str) -> None:
+    settings = ParameterStoreSettings.read({**AWS, **endpoints})
+    assert settings is not None
+    assert settings.endpoint == endpoint
+
+
+@pytest.mark.parametrize("name", [name for name in AWS if name not in ("PARAMETERS", "AWS_SESSION_TOKEN")])
+def test_what_parameter_store_is_asked_with_is_named_when_it_is_missing(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} is not set$"):
+        ParameterStoreSettings.read({key: AWS[key] for key in AWS if key != name})
 
 
 def test_settings_do_not_change() -> None:

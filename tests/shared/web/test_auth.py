@@ -2,7 +2,7 @@ import pytest
 from starlette.requests import Request
 
 from shared.core.ids import new_request_id
-from shared.core.settings import AddressSource
+from shared.core.settings import AddressSource, Platform
 from shared.keys.fingerprint import fingerprint
 from shared.keys.format import InvalidApiKey, MissingApiKey, generate_secret
 from shared.web.auth import authenticate, client_address
@@ -36,16 +36,47 @@ def request_with(headers: dict[str, str], peer: tuple[str, int] | None = ("203.0
     ],
 )
 def test_only_what_the_platform_vouches_for_is_the_address(
-    source: AddressSource, vouched: dict[str, str], address: str
+    source: Platform, vouched: dict[str, str], address: str
 ) -> None:
-    assert client_address(request_with({**FORGED, **vouched}), source) == address
+    assert client_address(request_with({**FORGED, **vouched}), AddressSource(source)) == address
+
+
+@pytest.mark.parametrize(
+    ("trusted_proxies", "forwarded", "address"),
+    [
+        (1, "203.0.113.7", "203.0.113.7"),
+        (1, "198.51.100.9, 203.0.113.7", "203.0.113.7"),
+        (2, "198.51.100.9, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (2, "203.0.113.7", None),
+        (1, "", None),
+        (1, "198.51.100.9,", None),
+    ],
+)
+def test_behind_proxies_the_address_is_what_the_outermost_of_ours_wrote(
+    trusted_proxies: int, forwarded: str, address: str | None
+) -> None:
+    request = request_with({**FORGED, "x-forwarded-for": forwarded}, ("10.0.0.2", 5))
+    assert client_address(request, AddressSource("proxy", trusted_proxies)) == address
+
+
+def test_entries_that_proxies_add_as_headers_of_their_own_are_one_list() -> None:
+    request = request_with({})
+    request.scope["headers"].extend([(b"x-forwarded-for", b"198.51.100.9"), (b"x-forwarded-for", b"203.0.113.7")])
+    assert client_address(request, AddressSource("proxy")) == "203.0.113.7"
+
+
+@pytest.mark.parametrize("context", [{"identity": {"sourceIp": "192.0.2.44"}}, {"http": {"sourceIp": "192.0.2.44"}}])
+def test_a_function_called_with_an_event_believes_the_event_and_not_the_header(context: dict[str, object]) -> None:
+    request = request_with({**FORGED, "x-amzn-request-context": '{"http":{"sourceIp":"198.51.100.9"}}'})
+    request.scope["aws.event"] = {"requestContext": context}
+    assert client_address(request, AddressSource("lambda")) == "192.0.2.44"
 
 
 @pytest.mark.parametrize("other", ["x-vercel-forwarded-for", "x-amzn-request-context"])
 def test_another_platform_s_header_may_be_forged_and_is_not_read(other: str) -> None:
     forged = request_with({other: '{"http":{"sourceIp":"198.51.100.9"}}' if "amzn" in other else "198.51.100.9"})
-    assert client_address(forged, "direct") == "203.0.113.7"
-    assert client_address(forged, "lambda" if "vercel" in other else "vercel") is None
+    assert client_address(forged, AddressSource("direct")) == "203.0.113.7"
+    assert client_address(forged, AddressSource("lambda" if "vercel" in other else "vercel")) is None
 
 
 @pytest.mark.parametrize(
@@ -53,18 +84,18 @@ def test_another_platform_s_header_may_be_forged_and_is_not_read(other: str) -> 
                 '{"http":{"sourceIp":"nonsense"}}', "[" * 100_000],
 )  # fmt: skip
 def test_a_context_that_cannot_be_read_names_nobody(context: str) -> None:
-    assert client_address(request_with({"x-amzn-request-context": context}), "lambda") is None
+    assert client_address(request_with({"x-amzn-request-context": context}), AddressSource("lambda")) is None
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "1.2.3", "1.2.3.4:80", "' or 1", "1.2.3.4/0", "\xff"])
 def test_what_is_no_address_is_none(text: str) -> None:
-    assert client_address(request_with({"x-vercel-forwarded-for": text}), "vercel") is None
+    assert client_address(request_with({"x-vercel-forwarded-for": text}), AddressSource("vercel")) is None
 
 
 def test_a_zone_is_not_part_of_an_address_and_a_socket_has_none() -> None:
-    assert client_address(request_with({}, ("fe80::1%eth0", 5)), "direct") == "fe80::1"
-    assert client_address(request_with({}, None), "direct") is None
-    assert client_address(request_with({}, ("/run/gateway.sock", 0)), "direct") is None
+    assert client_address(request_with({}, ("fe80::1%eth0", 5)), AddressSource("direct")) == "fe80::1"
+    assert client_address(request_with({}, None), AddressSource("direct")) is None
+    assert client_address(request_with({}, ("/run/gateway.sock", 0)), AddressSource("direct")) is None
 
 
 @pytest.mark.parametrize(
@@ -81,13 +112,13 @@ def test_a_zone_is_not_part_of_an_address_and_a_socket_has_none() -> None:
 )
 def test_the_origin_is_a_host_or_nothing(headers: dict[str, str], host: str | None) -> None:
     secret = generate_secret("live")
-    caller = authenticate(request_with({"x-api-key": secret, **headers}), SECRETS, "direct")
+    caller = authenticate(request_with({"x-api-key": secret, **headers}), SECRETS, AddressSource("direct"))
     assert caller.origin_host == host
 
 
 def test_a_key_is_known_by_its_fingerprints_newest_secret_first() -> None:
     secret = generate_secret("staging")
-    caller = authenticate(request_with({"authorization": f"bearer  {secret} "}), SECRETS, "direct")
+    caller = authenticate(request_with({"authorization": f"bearer  {secret} "}), SECRETS, AddressSource("direct"))
     assert caller.fingerprints == tuple(fingerprint(secret, each) for each in SECRETS)
     assert caller.environment == "staging"
     assert secret not in repr(caller)
@@ -96,10 +127,12 @@ def test_a_key_is_known_by_its_fingerprints_newest_secret_first() -> None:
 def test_bearer_goes_before_x_api_key() -> None:
     secret = generate_secret("live")
     with pytest.raises(InvalidApiKey):
-        authenticate(request_with({"authorization": "Bearer wrong", "x-api-key": secret}), SECRETS, "direct")
+        authenticate(
+            request_with({"authorization": "Bearer wrong", "x-api-key": secret}), SECRETS, AddressSource("direct")
+        )
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": ""}, {"authorization": "Bearer"}, {"x-api-key": "  "}])
 def test_no_key_is_missing_not_wrong(headers: dict[str, str]) -> None:
     with pytest.raises(MissingApiKey):
-        authenticate(request_with(headers), SECRETS, "direct")
+        authenticate(request_with(headers), SECRETS, AddressSource("direct"))

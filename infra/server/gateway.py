@@ -1,9 +1,5 @@
-"""Every function behind one port, routed by vercel.json as the platform would route it.
+"""Every function behind one port, routed by vercel.json as the platform would route it."""
 
-python -m infra.local.gateway --port N
-"""
-
-import argparse
 import asyncio
 import importlib
 import json
@@ -13,14 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from infra.local.ports import LOOPBACK
-from infra.local.route_patterns import compile_route
-from shared.core.ids import new_request_id
+from infra.server.route_patterns import compile_route
 
 VERCEL_FILE = Path(__file__).parents[2] / "vercel.json"
-GRACEFUL_SHUTDOWN_S = 5
+CATCH_ALL = "/(.*)"
 
 # The ASGI protocol's own shapes: its messages are raw dictionaries.
 Message = MutableMapping[str, Any]
@@ -52,12 +44,11 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-        for matches, function in self._routes:
-            if matches(scope["path"]):
-                scope["state"] = function.state.copy()
-                await function.application(scope, receive, send)
-                return
-        await _answer_unknown_path(scope, send)
+        # What is no path at all ("OPTIONS *") goes where every unknown path goes.
+        taken = (function for matches, function in self._routes if matches(scope["path"]))
+        function = next(taken, self._routes[-1][1])
+        scope["state"] = function.state.copy()
+        await function.application(scope, receive, send)
 
     async def _run_lifespans(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -128,50 +119,12 @@ def load_gateway(vercel_file: Path = VERCEL_FILE) -> Gateway:
 def read_routes(rewrites: list[dict[str, Any]]) -> list[Route]:
     """Read the table of rewrites.
 
-    raises  ValueError for a rewrite with conditions, which only the platform can decide
+    raises  ValueError for a rewrite with conditions, which only the platform can decide, and for a table whose last
+            rewrite does not take every path: the platform would answer such a path with a page of its own
     """
     for rewrite in rewrites:
         if set(rewrite) != {"source", "destination"} or set(rewrite["destination"]) != {"service"}:
             raise ValueError(f"this rewrite is more than source and service: {rewrite}")
+    if not rewrites or rewrites[-1]["source"] != CATCH_ALL:
+        raise ValueError(f"the last rewrite must be {CATCH_ALL}, so that every path gets an answer of ours")
     return [Route(compile_route(rewrite["source"]), rewrite["destination"]["service"]) for rewrite in rewrites]
-
-
-async def _answer_unknown_path(scope: Message, send: Send) -> None:
-    request_id = new_request_id()
-    error = {
-        "message": f"There is nothing at {scope['method']} {scope['path']}.",
-        "type": "invalid_request_error",
-        "code": "unknown_path",
-        "param": None,
-        "request_id": request_id,
-        "retryable": False,
-    }
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"x-request-id", request_id.encode()),
-        (b"x-should-retry", b"false"),
-    ]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})
-
-
-def main() -> None:
-    """Serve on loopback; the client's address is the peer's, whatever a header says."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    uvicorn.run(
-        load_gateway(),
-        host=LOOPBACK,
-        port=port,
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_level="warning",
-        lifespan="on",
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
-    )
-
-
-if __name__ == "__main__":
-    main()

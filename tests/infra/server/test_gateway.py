@@ -1,10 +1,9 @@
-import json
 from typing import Any
 
 import pytest
 
-from infra.local.gateway import Application, Gateway, Message, Receive, Route, Send, read_routes
-from infra.local.route_patterns import compile_route
+from infra.server.gateway import Application, Gateway, Message, Receive, Route, Send, read_routes
+from infra.server.route_patterns import compile_route
 
 
 class Function:
@@ -99,11 +98,16 @@ async def test_a_request_reaches_the_first_match_with_the_state_of_its_own_funct
     assert await _get(gateway, "/chicken") == (200, b"ch of ch")
 
 
-async def test_an_unknown_path_is_404_in_the_error_shape_of_the_contract() -> None:
-    status, body = await _get(_gateway({}), "/nowhere")
-    error = json.loads(body)["error"]
-    assert (status, error["code"], error["retryable"]) == (404, "unknown_path", False)
-    assert error["request_id"].startswith("req_")
+@pytest.mark.parametrize("sources", [[], ["/a"], ["/(.*)", "/a"]])
+def test_a_table_that_leaves_a_path_without_an_answer_is_refused(sources: list[str]) -> None:
+    with pytest.raises(ValueError, match="the last rewrite must be"):
+        read_routes([{"source": source, "destination": {"service": "a"}} for source in sources])
+
+
+def test_the_last_rewrite_takes_whatever_path_there_is() -> None:
+    (route,) = read_routes([{"source": "/(.*)", "destination": {"service": "a"}}])
+    for path in ("/", "/nowhere", "/a/b%2F", "/two\nlines", "//"):
+        assert route.pattern.fullmatch(path)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def compile_route(source: str) -> re.Pattern[str]:
         parts.append(_escaped_or_group(token))
         position = token.end()
     parts.append(_literal(source[position:], source))
-    return re.compile("".join(parts))
+    # The platform matches the path as it was sent, where a line break is still %0A.
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _literal(text: str, source: str) -> str:

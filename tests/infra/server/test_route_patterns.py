@@ -1,6 +1,6 @@
 import pytest
 
-from infra.local.route_patterns import compile_route
+from infra.server.route_patterns import compile_route
 
 
 @pytest.mark.parametrize(

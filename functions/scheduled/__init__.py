@@ -1,0 +1,1 @@
+"""Jobs: what has to happen on time, whoever calls or nobody does."""

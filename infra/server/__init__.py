@@ -1,0 +1,1 @@
+"""All functions in one process, routed as the platforms route them."""

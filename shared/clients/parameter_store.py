@@ -1,0 +1,72 @@
+"""AWS Systems Manager Parameter Store, where a deployed function's secrets stand."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+from shared.clients.aws_signature import AwsCredentials, sign_post
+from shared.core.log import log_event
+from shared.core.settings import Environment, ParameterStoreSettings, read_environment
+
+# GetParameters takes at most ten names.
+BATCH_SIZE = 10
+DEADLINE_S = 2.0
+ATTEMPTS = 3
+PAUSE_S = 0.2
+
+
+class ParametersUnavailable(Exception):
+    """Parameter Store did not give the function its parameters; it cannot start."""
+
+
+async def load_environment() -> Environment:
+    """Return a function's variables: the process's own and, on AWS, those that Parameter Store keeps for it.
+
+    raises  SettingsError, ParametersUnavailable; a parameter that is not there is simply not set
+    """
+    environment = read_environment()
+    settings = ParameterStoreSettings.read(environment)
+    if settings is None:
+        return environment
+    return {**await read_parameters(settings), **environment}
+
+
+async def read_parameters(settings: ParameterStoreSettings) -> dict[str, str]:
+    """Return the parameters that exist, by their name without the path.
+
+    raises  ParametersUnavailable after ATTEMPTS
+    source  https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+    """
+    names = settings.names
+    batches = [names[start : start + BATCH_SIZE] for start in range(0, len(names), BATCH_SIZE)]
+    answers = await asyncio.gather(*(_read_batch(settings, batch) for batch in batches))
+    return {name: value for answer in answers for name, value in answer.items()}
+
+
+async def _read_batch(settings: ParameterStoreSettings, names: tuple[str, ...]) -> dict[str, str]:
+    body = json.dumps({"Names": [f"{settings.path}/{name}" for name in names], "WithDecryption": True}).encode()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answer = json.loads(await asyncio.to_thread(_post, settings, body))
+            return {each["Name"].rpartition("/")[2]: each["Value"] for each in answer["Parameters"]}
+        # Every failure of urllib, a refusal among them, is an OSError.
+        except (OSError, ValueError, KeyError) as error:
+            reason = f"{type(error).__name__} {getattr(error, 'code', '')}".strip()
+            log_event("parameters_not_read", level="warning", attempt=attempt, reason=reason)
+        await asyncio.sleep(PAUSE_S * attempt)
+    raise ParametersUnavailable(f"Parameter Store did not answer for {settings.path}; see the lines before this one")
+
+
+def _post(settings: ParameterStoreSettings, body: bytes) -> bytes:
+    # Only a function on AWS needs it, and every cold start elsewhere would pay for it.
+    from urllib.request import Request, urlopen  # noqa: PLC0415
+
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AmazonSSM.GetParameters"}
+    url = f"{settings.endpoint}/"
+    credentials = AwsCredentials(settings.access_key_id, settings.secret_access_key, settings.session_token)
+    scope = (settings.region, "ssm", datetime.now(UTC))
+    signed = sign_post(url, headers, body, credentials=credentials, scope=scope)
+    request = Request(url, data=body, headers=signed, method="POST")  # noqa: S310 - the settings name the endpoint
+    with urlopen(request, timeout=DEADLINE_S) as answer:  # noqa: S310
+        content: bytes = answer.read()
+    return content
