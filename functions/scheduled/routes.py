@@ -17,6 +17,7 @@ class WrongCronSecret(GatewayError):
 
     status = 401
     code = "wrong_cron_secret"
+    type = "authentication_error"
 
 
 # Vercel's crons send GET, pg_net and people POST.
@@ -40,4 +41,7 @@ def _authorise(request: Request, resources: ScheduledResources) -> None:
         raise NotConfigured("Jobs are not started over HTTP here: the operator has set no CRON_SECRET.")
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), secret.encode()):
-        raise WrongCronSecret("This needs the gateway's CRON_SECRET: Authorization: Bearer <CRON_SECRET>.")
+        raise WrongCronSecret(
+            "This needs the gateway's CRON_SECRET: Authorization: Bearer <CRON_SECRET>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )

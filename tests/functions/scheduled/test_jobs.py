@@ -93,6 +93,7 @@ async def test_who_does_not_know_the_secret_starts_nothing(gateway: RunningGatew
     for path in (SWEEP, "/internal/jobs/none"):
         answer = await call(gateway, path, headers)
         assert (answer.status, answer.error["code"]) == (401, "wrong_cron_secret")
+        assert (answer.error["type"], answer.headers["WWW-Authenticate"]) == ("authentication_error", "Bearer")
 
 
 async def test_an_unknown_job_is_named_as_such(gateway: RunningGateway) -> None:
