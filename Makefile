@@ -1,21 +1,28 @@
-# What a developer types. Everything is installed into the project: .venv, infra/local/node_modules, data in .local.
+# What a developer types. Everything is installed into the project: .venv, node_modules beside each package.json, data in
+# .local, what is deployed in .build.
 PYTHON ?= python3.12
 NODE_MAJOR := 20
 
 venv := .venv
 python := $(venv)/bin/python
 requirements := infra/requirements
-groups := chat catalog local test
+functions := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
+groups := $(functions) container local test deploy
+# Of the functions on AWS; the tests of the artefacts run what they built, so they build for this machine.
+ARCHITECTURE ?= arm64
+this_architecture := $(subst aarch64,arm64,$(shell uname -m))
 pip := $(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
 npm := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: dev test check clean-local lock help
+.PHONY: dev test check package test-deploy clean-local lock help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make dev          run the whole gateway on this machine (PORT=8000)"
-	@echo "make test         run all tests"
+	@echo "make test         run all tests but those of the built artefacts"
 	@echo "make check        format, lint, types, imports, migrations"
+	@echo "make package      build what is deployed: Lambda zips (ARCHITECTURE=arm64) and Vercel bundles"
+	@echo "make test-deploy  build it for this machine and test it as the platforms would run it"
 	@echo "make clean-local  delete the local stack's data"
 	@echo "make lock         lock the dependency groups of pyproject.toml again (UPGRADE=--upgrade for newer ones)"
 
@@ -23,14 +30,22 @@ dev: $(venv)/.installed-local infra/local/node_modules/.installed
 	@exec $(python) -m infra.local dev
 
 test: $(venv)/.installed-test infra/local/node_modules/.installed tests/contract/node_modules/.installed
-	@exec $(python) -m pytest $(ARGS)
+	@exec $(python) -m pytest --ignore=tests/deploy $(ARGS)
 
-check: $(venv)/.installed-test infra/local/node_modules/.installed
+check: $(venv)/.installed-deploy infra/local/node_modules/.installed
 	@echo "format" && $(python) -m ruff format --check --quiet .
 	@echo "lint" && $(python) -m ruff check --quiet .
 	@echo "types" && $(python) -m mypy
 	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-logo
 	@echo "environment and SQL" && $(python) -m infra.local.check
+
+package: $(venv)/.installed-deploy infra/deploy/node_modules/.installed
+	@$(python) -m infra.package --architecture $(ARCHITECTURE)
+	@$(python) -m infra.vercel_build
+
+test-deploy: ARCHITECTURE := $(this_architecture)
+test-deploy: package infra/local/node_modules/.installed
+	@exec $(python) -m pytest tests/deploy $(ARGS)
 
 clean-local:
 	@if [ -x $(python) ] && [ -e $(venv)/.installed-local ]; then $(python) -m infra.local clean; else rm -rf .local; fi
@@ -49,35 +64,35 @@ $(venv)/.installed-local: $(requirements)/local.txt $(venv)/.made
 	@$(pip) -r $<
 	@touch $@
 
-# Everything of the local stack and the tools: after it, nothing is missing for `make dev`.
+# Each of these holds everything of the one before, so that nothing is installed twice.
 $(venv)/.installed-test: $(requirements)/test.txt $(venv)/.made
 	@echo "installing the Python packages of the tests"
 	@$(pip) -r $<
 	@touch $@ $(venv)/.installed-local
 
-infra/local/node_modules/.installed: infra/local/package-lock.json
+$(venv)/.installed-deploy: $(requirements)/deploy.txt $(venv)/.made
+	@echo "installing the Python packages that build and test the artefacts"
+	@$(pip) -r $<
+	@touch $@ $(venv)/.installed-test $(venv)/.installed-local
+
+%/node_modules/.installed: %/package-lock.json
 	@command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 \
 		|| { echo "Node $(NODE_MAJOR) or newer with npm is needed and was not found" >&2; exit 1; }
 	@node -e 'process.exit(+(parseInt(process.versions.node) < $(NODE_MAJOR)))' \
 		|| { echo "Node $(NODE_MAJOR) or newer is needed, this is $$(node --version)" >&2; exit 1; }
-	@echo "installing the npm packages of the local stack"
-	@cd infra/local && $(npm) >/dev/null
-	@touch $@
-
-tests/contract/node_modules/.installed: tests/contract/package-lock.json
-	@echo "installing the npm packages of the tests"
-	@cd tests/contract && $(npm) >/dev/null
+	@echo "installing the npm packages of $*"
+	@cd $* && $(npm) >/dev/null
 	@touch $@
 
 # --- locking ------------------------------------------------------------------------------------------------------
 
-# The tests' lock first: it holds every group, so the others take their versions from it.
+# The widest lock first: it holds every group, so the others take their versions from it.
 lock: $(venv)/.made
 	@$(python) -m pip install --quiet --quiet --disable-pip-version-check uv
 	@mkdir -p $(requirements)
-	@for group in test $(filter-out test,$(groups)); do \
+	@for group in deploy $(filter-out deploy,$(groups)); do \
 		echo "locking $$group"; \
-		constraint=; [ $$group = test ] || constraint="--constraints $(requirements)/test.txt"; \
+		constraint=; [ $$group = deploy ] || constraint="--constraints $(requirements)/deploy.txt"; \
 		$(python) -m uv pip compile --quiet --no-config --universal --python-version 3.12 --generate-hashes \
 			--no-emit-index-url --no-annotate --custom-compile-command "make lock" $(UPGRADE) $$constraint \
 			--group $$group pyproject.toml --output-file $(requirements)/$$group.txt >/dev/null || exit 1; \

@@ -40,6 +40,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 health=ProviderHealth(time.monotonic),
                 providers=configure_providers(settings.providers),
                 time_limit_s=settings.time_limit_s,
+                connection_silence_limit_s=settings.connection_silence_limit_s,
                 silence_limit_s=settings.silence_limit_s,
             ),
         )

@@ -1,6 +1,7 @@
 """Supabase through its own package, for the functions that are not metered."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import httpx
@@ -24,6 +25,8 @@ class Supabase:
     @classmethod
     async def open(cls, *, url: str, key: str) -> "Supabase":
         """Make the client; nothing is sent yet."""
+        # A platform that shows what is logged at INFO would get a line of httpx's own per call, which is not JSON.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         pool = httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False)
         options = AsyncClientOptions(schema="api", auto_refresh_token=False, httpx_client=pool)
         return cls(await acreate_client(url, key, options=options), pool)

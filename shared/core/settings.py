@@ -142,6 +142,8 @@ class ChatSettings:
     """What the chat function needs.
 
     time_limit_s is the platform's own limit; the function answers by itself before it.
+    connection_silence_limit_s: for how long the platform keeps a connection on which nothing is sent. A stream sends
+    something every 15 s; a whole completion that would take longer could be paid for and never arrive.
     silence_limit_s: for how long a provider's stream may send nothing before it counts as cut.
     secret_keys are newest first: the first one signs, all of them are recognised.
     """
@@ -151,6 +153,7 @@ class ChatSettings:
     providers: Mapping[ProviderSlug, ProviderCredentials]
     address_source: AddressSource
     time_limit_s: int
+    connection_silence_limit_s: int
     silence_limit_s: int
 
     @classmethod
@@ -159,12 +162,14 @@ class ChatSettings:
 
         raises  SettingsError
         """
+        time_limit_s = _positive_int(environment, "FUNCTION_TIME_LIMIT_S", DEFAULT_TIME_LIMIT_S)
         return cls(
             stores=StoreSettings.read(environment),
             secret_keys=_secret_keys(environment),
             providers=_providers(environment),
             address_source=_address_source(environment),
-            time_limit_s=_positive_int(environment, "FUNCTION_TIME_LIMIT_S", DEFAULT_TIME_LIMIT_S),
+            time_limit_s=time_limit_s,
+            connection_silence_limit_s=_positive_int(environment, "CONNECTION_SILENCE_LIMIT_S", time_limit_s),
             silence_limit_s=_positive_int(environment, "PROVIDER_SILENCE_LIMIT_S", DEFAULT_SILENCE_LIMIT_S),
         )
 

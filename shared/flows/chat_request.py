@@ -63,9 +63,15 @@ class Chat:
         """Return whom the offer is served by."""
         return self.inference.providers[offer.provider]
 
+    @property
+    def deadline_s(self) -> float:
+        """When the request must have ended, on the monotonic clock."""
+        limit_s = self.inference.deadline_s if self.request.is_stream else self.inference.whole_deadline_s
+        return self.meter.started_s + limit_s
+
     def remaining_s(self) -> float:
         """Return the seconds left until the request has to end."""
-        return max(0.0, self.meter.deadline_s - time.monotonic())
+        return max(0.0, self.deadline_s - time.monotonic())
 
     def is_extensible(self, offer: Offer) -> bool:
         """Tell whether the hold may grow with the answer: a stream that nobody bounded and that hides nothing."""

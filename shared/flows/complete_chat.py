@@ -39,7 +39,7 @@ async def complete_chat(
                 chat.offers,
                 lambda offer: _ask(chat, offer),
                 chat.trail,
-                deadline_s=chat.meter.deadline_s,
+                deadline_s=chat.deadline_s,
             )
         is_answered = True
     finally:

@@ -16,6 +16,8 @@ from shared.routing.health import ProviderHealth
 
 # The time that a function keeps for itself before the platform ends it: to settle and to say so.
 RESERVE_S = 20.0
+# Of a short limit on silence (Heroku's is 30 s) no more than this part.
+LARGEST_RESERVE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class ConfiguredProvider:
 class Inference:
     """One function's means for inference, built once.
 
-    units   time_limit_s: the platform's limit on a request; silence_limit_s: for how long a provider may send nothing
+    units   time_limit_s: the platform's limit on a request; connection_silence_limit_s: its limit on an answer that has
+            not begun; silence_limit_s: for how long a provider may send nothing
     """
 
     ledger: Ledger
@@ -45,6 +48,7 @@ class Inference:
     health: ProviderHealth
     providers: Mapping[ProviderSlug, ConfiguredProvider]
     time_limit_s: float
+    connection_silence_limit_s: float
     silence_limit_s: float
 
     @property
@@ -56,6 +60,12 @@ class Inference:
     def deadline_s(self) -> float:
         """How long a request may take before we end it ourselves."""
         return max(1.0, self.time_limit_s - RESERVE_S)
+
+    @property
+    def whole_deadline_s(self) -> float:
+        """How long an answer may take that is sent in one piece, and until then not a byte of it."""
+        reserve_s = min(RESERVE_S, self.connection_silence_limit_s * LARGEST_RESERVE)
+        return max(1.0, min(self.deadline_s, self.connection_silence_limit_s - reserve_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

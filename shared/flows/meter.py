@@ -37,11 +37,6 @@ class Meter:
         self._inference = inference
         self._reservation = reservation
 
-    @property
-    def deadline_s(self) -> float:
-        """When the request must have ended, on the monotonic clock."""
-        return self.started_s + self._inference.deadline_s
-
     @asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
         """Keep the lease while the request is under way, however long it waits for others."""

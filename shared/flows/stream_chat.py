@@ -96,7 +96,7 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
                 chat.offers,
                 lambda offer: ask_for_stream(chat, offer),
                 chat.trail,
-                deadline_s=chat.meter.deadline_s,
+                deadline_s=chat.deadline_s,
             ),
             pulse,
             first_s=FIRST_PING_S,
@@ -129,7 +129,7 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                 gone_since_s = gone_since_s or now_s
                 if now_s - gone_since_s >= DRAIN_LIMIT_S:
                     return
-            if now_s >= chat.meter.deadline_s:
+            if now_s >= chat.deadline_s:
                 raise StreamTimedOut
             if sink.is_gone:
                 forwarded.stop_growing()

@@ -1,4 +1,5 @@
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from shared.core.money import NANOS_PER_DOLLAR, nanos_from_dollars
 from tests.functions.chat.books import assert_settled, usage_line
 from tests.functions.chat.client import ask, words
-from tests.harness.gateways import RunningGateway
+from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
 
@@ -271,3 +272,18 @@ def _cost_in(raw: bytes) -> Decimal:
     (cost,) = costs
     assert isinstance(cost, Decimal)
     return cost
+
+
+async def test_a_whole_answer_ends_before_the_platform_gives_up_on_a_silent_connection_and_a_stream_goes_on(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models
+) -> None:
+    gateway = start_gateway(CONNECTION_SILENCE_LIMIT_S="3")
+    customer, model = tenant(), make_model("tokens=3,first_byte_ms=2600")
+    started_s = time.monotonic()
+    whole = await ask(gateway, customer, model)
+    assert time.monotonic() - started_s < 2.5
+    assert (whole.status, whole.error["code"]) == (504, "provider_timeout")
+    assert [line.charged_nanos for line in customer.books.usage_lines()] == [0]
+    stream = await ask(gateway, customer, model, stream=True)
+    assert (stream.status, stream.text) == (200, words(3))
+    assert customer.books.broken_rules() == []

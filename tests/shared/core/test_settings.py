@@ -80,7 +80,7 @@ def test_a_provider_configured_by_half_is_refused(slug: str) -> None:
         _chat(**{f"{slug}_BASE_URL": "https://p.test", f"{slug}_API_KEY": " "})
 
 
-@pytest.mark.parametrize("name", ["FUNCTION_TIME_LIMIT_S", "PROVIDER_SILENCE_LIMIT_S"])
+@pytest.mark.parametrize("name", ["FUNCTION_TIME_LIMIT_S", "CONNECTION_SILENCE_LIMIT_S", "PROVIDER_SILENCE_LIMIT_S"])
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "5s", "²", "٣", "1e3", "0x10", "1_0"])
 def test_a_number_that_is_none_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} must be a whole number above 0"):
@@ -90,6 +90,11 @@ def test_a_number_that_is_none_is_refused(name: str, text: str) -> None:
 def test_numbers_are_read() -> None:
     settings = _chat(FUNCTION_TIME_LIMIT_S=" 800 ", PROVIDER_SILENCE_LIMIT_S="7")
     assert (settings.time_limit_s, settings.silence_limit_s) == (800, 7)
+
+
+def test_a_platform_bears_silence_for_as_long_as_a_request_may_take_unless_told() -> None:
+    assert _chat(FUNCTION_TIME_LIMIT_S="800").connection_silence_limit_s == 800
+    assert _chat(FUNCTION_TIME_LIMIT_S="800", CONNECTION_SILENCE_LIMIT_S="30").connection_silence_limit_s == 30
 
 
 @pytest.mark.parametrize("source", PLATFORMS)

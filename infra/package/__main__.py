@@ -1,0 +1,43 @@
+"""Build the Lambda zips of all functions into .build/lambda and print their sizes.
+
+python -m infra.package [--architecture arm64|x86_64] [group …]
+"""
+
+import argparse
+import sys
+
+from infra.package.build import BUILD_FOLDER, Zip, build_zips
+from infra.package.dependencies import ARCHITECTURES
+from infra.package.failure import PackageError
+from infra.package.groups import find_groups
+
+MB = 1_000_000
+
+
+def main() -> int:
+    """Build; the exit status says whether every zip is there."""
+    parser = argparse.ArgumentParser(prog="python -m infra.package")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default="arm64", help="of the functions on AWS")
+    parser.add_argument("groups", nargs="*", metavar="group", help="a folder in functions/; without one, all")
+    arguments = parser.parse_args()
+    try:
+        groups = find_groups(arguments.groups)
+        zips = build_zips(groups, architecture=arguments.architecture)
+    except PackageError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{BUILD_FOLDER.name}/lambda for {arguments.architecture}")
+    print_sizes(zips)
+    return 0
+
+
+def print_sizes(zips: list[Zip]) -> None:
+    """Print one line per zip."""
+    print(f"  {'group':<16}{'unzipped MB':>12}{'zip MB':>8}{'files':>7}")
+    for built in zips:
+        unzipped, zipped = built.unzipped_bytes / MB, built.path.stat().st_size / MB
+        print(f"  {built.group:<16}{unzipped:>12.1f}{zipped:>8.1f}{built.files:>7}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+resource "random_password" "secret_key" {
+  length  = 48
+  special = false
+
+  lifecycle {
+    # With it every customer's API key would be lost.
+    prevent_destroy = true
+  }
+}
+
+resource "random_password" "cron_secret" {
+  length  = 48
+  special = false
+}
+
+locals {
+  # What .env.example names, but for TRUSTED_PROXY_COUNT: Vercel vouches for the client's address itself.
+  environment = {
+    SUPABASE_URL              = module.stores.environment.SUPABASE_URL
+    SUPABASE_SERVICE_ROLE_KEY = module.stores.environment.SUPABASE_SERVICE_ROLE_KEY
+    UPSTASH_REDIS_REST_URL    = module.stores.environment.UPSTASH_REDIS_REST_URL
+    UPSTASH_REDIS_REST_TOKEN  = module.stores.environment.UPSTASH_REDIS_REST_TOKEN
+    SECRET_KEY                = join(",", length(var.secret_keys) > 0 ? var.secret_keys : [random_password.secret_key.result])
+    CRON_SECRET               = random_password.cron_secret.result
+    CLIENT_ADDRESS_SOURCE     = "vercel"
+    FUNCTION_TIME_LIMIT_S     = tostring(var.function_time_limit_s)
+    PROVIDER_SILENCE_LIMIT_S  = tostring(var.provider_silence_limit_s)
+  }
+
+  # Null where nothing was given: a variable that is not set is a provider that is not used.
+  provider_environment = {
+    OPENROUTER_API_KEY   = try(var.model_providers.openrouter.api_key, null)
+    OPENROUTER_BASE_URL  = try(var.model_providers.openrouter.base_url, null)
+    PORTKEY_API_KEY      = try(var.model_providers.portkey.api_key, null)
+    PORTKEY_BASE_URL     = try(var.model_providers.portkey.base_url, null)
+    FEATHERLESS_API_KEY  = try(var.model_providers.featherless.api_key, null)
+    FEATHERLESS_BASE_URL = try(var.model_providers.featherless.base_url, null)
+    CHUTES_API_KEY       = try(var.model_providers.chutes.api_key, null)
+    CHUTES_BASE_URL      = try(var.model_providers.chutes.base_url, null)
+  }
+}
+
+# Production alone: a preview of a branch must not spend a customer's money.
+resource "vercel_project_environment_variables" "gateway" {
+  project_id = vercel_project.gateway.id
+
+  variables = concat(
+    [for name, value in local.environment : { key = name, value = value, target = ["production"], sensitive = true }],
+    [
+      for name, value in local.provider_environment :
+      { key = name, value = value, target = ["production"], sensitive = true } if value != null
+    ],
+  )
+}

@@ -1,0 +1,108 @@
+variable "name" {
+  description = "What the project and its stores are called."
+  type        = string
+  default     = "ai-gateway"
+}
+
+variable "region" {
+  description = "Where the stores and the functions stand, by AWS's name."
+  type        = string
+  default     = "us-east-1"
+}
+
+variable "supabase_organization" {
+  description = "The organization's slug: what follows /org/ in the dashboard's address."
+  type        = string
+}
+
+variable "supabase_instance_size" {
+  description = "Compute of the database; null is the plan's own."
+  type        = string
+  default     = null
+}
+
+variable "upstash_auto_scale" {
+  description = "Whether Upstash may move the database to a dearer plan by itself when it meets a quota."
+  type        = bool
+  default     = false
+}
+
+variable "vercel_team" {
+  description = "The team's slug or id; null is the account's default team."
+  type        = string
+  default     = null
+}
+
+variable "github_repository" {
+  description = "owner/name, for a deployment at every push to production_branch; null to deploy from the command line."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.github_repository))
+    error_message = "Write it as owner/name."
+  }
+}
+
+variable "production_branch" {
+  description = "The branch whose pushes go live."
+  type        = string
+  default     = "main"
+}
+
+variable "domain" {
+  description = "The gateway's own host name, for instance api.example.com; null for the one that Vercel gives."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain))
+    error_message = "A host name in lower case, without https:// and without a path."
+  }
+}
+
+variable "secret_keys" {
+  description = "Under which API keys are kept as HMACs, newest first; empty: one is made and kept in the state."
+  type        = list(string)
+  default     = []
+  sensitive   = true
+
+  validation {
+    condition     = alltrue([for secret in var.secret_keys : length(secret) >= 32 && !strcontains(secret, ",")])
+    error_message = "Each needs at least 32 characters, none of them a comma."
+  }
+}
+
+variable "model_providers" {
+  description = "The keys at the model providers; one that is left out is not used."
+  sensitive   = true
+  default     = {}
+  type = object({
+    openrouter  = optional(object({ api_key = string, base_url = optional(string) }))
+    portkey     = optional(object({ api_key = string, base_url = optional(string) }))
+    featherless = optional(object({ api_key = string, base_url = optional(string) }))
+    chutes      = optional(object({ api_key = string, base_url = optional(string) }))
+  })
+}
+
+variable "function_time_limit_s" {
+  description = "The chat function's maxDuration in vercel.json, which Vercel holds it to."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.function_time_limit_s >= 60 && var.function_time_limit_s <= 800 && floor(var.function_time_limit_s) == var.function_time_limit_s
+    error_message = "Whole seconds from 60 to 800; Vercel's Hobby plan ends a function after 300."
+  }
+}
+
+variable "provider_silence_limit_s" {
+  description = "For how many seconds a provider's stream may send nothing before it counts as cut."
+  type        = number
+  default     = 120
+
+  validation {
+    condition     = var.provider_silence_limit_s >= 1 && floor(var.provider_silence_limit_s) == var.provider_silence_limit_s
+    error_message = "Whole seconds above 0."
+  }
+}

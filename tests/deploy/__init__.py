@@ -1,0 +1,1 @@
+"""The built artefacts, run as the platforms run them."""

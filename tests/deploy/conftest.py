@@ -1,0 +1,35 @@
+"""The gateway once per session and place: from the working tree, from Vercel's bundles, from the Lambda zips."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.stack import LocalStack
+from tests.deploy.aws.gateway import LambdaGateway, lambda_gateway
+from tests.deploy.same_answers import CRON_SECRET, Target
+from tests.deploy.vercel_bundles import VercelGateway, vercel_gateway
+from tests.harness.gateways import Gateways
+
+
+@pytest.fixture(scope="session")
+def local(stack: LocalStack) -> Iterator[Target]:
+    """All functions in one process, as `make dev` and the container run them."""
+    gateways = Gateways(stack)
+    try:
+        yield Target("local", gateways(CRON_SECRET=CRON_SECRET).url)
+    finally:
+        gateways.stop_all()
+
+
+@pytest.fixture(scope="session")
+def vercel(stack: LocalStack) -> Iterator[VercelGateway]:
+    """Every bundle of `vercel build`, each in a process of its own, behind what Vercel's edge does."""
+    with vercel_gateway(stack) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def aws(stack: LocalStack) -> Iterator[LambdaGateway]:
+    """Every zip of `make package`, deployed by osls and run as Lambda runs it, behind what API Gateway does."""
+    with lambda_gateway(stack) as gateway:
+        yield gateway

@@ -1,0 +1,125 @@
+"""docs/deployment.md agrees with what it describes: tools, variables, sources of addresses, the manifest."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.local.stack import ROOT
+from shared.core import settings
+from shared.core.settings import PLATFORMS, SettingsError
+from shared.web.under_way import STOP_LIMIT_S as SETTLING_LIMIT_S
+from tests.deploy.dockerfile import read_dockerfile
+
+PAGE = (ROOT / "docs" / "deployment.md").read_text()
+TOOL = re.compile(r"npx (\w+)(?:@(\S+))?")
+LISTED_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
+YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Enough for every setting to be read; each settings class takes what it knows.
+FULL = {
+    "SUPABASE_URL": "https://project.example",
+    "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_x",
+    "UPSTASH_REDIS_REST_URL": "https://redis.example",
+    "UPSTASH_REDIS_REST_TOKEN": "token",
+    "SECRET_KEY": "x" * 32,
+    "CLIENT_ADDRESS_SOURCE": "proxy",
+}
+
+
+class Noting(dict[str, str]):
+    """An environment that notes what it is asked for."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def _table(heading: str) -> list[list[str]]:
+    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not row.startswith("|---")]
+
+
+def _column(group: str) -> dict[str, str]:
+    """What the table of variables says for one function, by variable."""
+    header, *rows = _table("The variables")
+    at = header.index(group)
+    return {name: row[at] for row in rows for name in re.findall(r"`([A-Z_]+)`", row[0])}
+
+
+def _read_settings(group: str, environment: dict[str, str]) -> None:
+    getattr(settings, f"{group.title()}Settings").read(environment)
+
+
+def test_every_tool_is_named_with_one_version_and_the_tests_own_where_they_have_it() -> None:
+    named: dict[str, set[str]] = {}
+    for name, version in TOOL.findall(PAGE):
+        named.setdefault(name, set()).add(version)
+    own = json.loads((ROOT / "infra" / "deploy" / "package.json").read_text())["dependencies"]
+    assert set(named) == {"supabase", "vercel"}
+    assert all(len(versions) == 1 and "" not in versions for versions in named.values()), named
+    assert named["vercel"] == {own["vercel"]}
+
+
+def test_the_table_names_every_variable() -> None:
+    listed = set(LISTED_VARIABLE.findall((ROOT / ".env.example").read_text()))
+    assert set(_column("chat")) == listed
+
+
+@pytest.mark.parametrize("group", ["catalog", "chat", "scheduled"])
+def test_a_function_reads_what_the_table_says_and_needs_what_it_calls_needed(group: str) -> None:
+    column = _column(group)
+    environment = Noting(FULL)
+    _read_settings(group, environment)
+    assert {name for name, cell in column.items() if cell} == environment.asked
+    assert {name for name, cell in column.items() if cell == "needed"} == set(_needed_by(group))
+
+
+def _needed_by(group: str) -> Iterator[str]:
+    for name in FULL:
+        try:
+            _read_settings(group, {key: value for key, value in FULL.items() if key != name})
+        except SettingsError:
+            yield name
+
+
+def test_every_source_of_an_address_is_explained_and_no_other() -> None:
+    explained = {
+        source for row in _table("Whose address a client has")[1:] for source in re.findall(r"`([a-z]+)`", row[1])
+    }
+    assert explained == set(PLATFORMS)
+
+
+def test_the_manifest_runs_the_image_as_it_is_and_gives_it_time_to_stop() -> None:
+    manifest = next(block for block in YAML_BLOCK.findall(PAGE) if "kind: Deployment" in block)
+    deployment, service, job = yaml.safe_load_all(manifest)
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    image = dict(line.partition("=")[::2] for line in _image_environment())
+    assert str(container["ports"][0]["containerPort"]) == image["PORT"]
+    assert {environment["CLIENT_ADDRESS_SOURCE"], environment["TRUSTED_PROXY_COUNT"]} == {"proxy", "1"}
+    pause_s = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["spec"]["terminationGracePeriodSeconds"] >= pause_s + int(environment["STOP_LIMIT_S"]) + SETTLING_LIMIT_S
+    assert service["spec"]["selector"] == pod["metadata"]["labels"] == deployment["spec"]["selector"]["matchLabels"]
+    (run,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert run["image"] == container["image"]
+    assert run["command"][:3] == ["python", "-m", "functions.scheduled"]
+
+
+def test_the_image_stops_within_the_thirty_seconds_that_platforms_wait() -> None:
+    image = dict(line.partition("=")[::2] for line in _image_environment())
+    assert int(image["STOP_LIMIT_S"]) + SETTLING_LIMIT_S < 30
+
+
+def _image_environment() -> Iterator[str]:
+    for instruction in read_dockerfile(ROOT / "Dockerfile"):
+        if instruction.name == "ENV":
+            yield from instruction.rest.split()

@@ -1,0 +1,1 @@
+"""The packaging, without building anything from a registry."""

@@ -1,0 +1,230 @@
+"""serverless.yml and its fragments: every group is a function that holds and may do what it needs, and nothing more."""
+
+import importlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.aws.settings_check import settings_class
+from infra.aws.template import ROOT, TEMPLATE, DeployedFunction, read_functions, read_template
+
+FRAGMENTS = sorted((ROOT / "infra" / "aws").glob("*.yml"))
+FUNCTIONS = read_functions()
+GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+# Counts proxies of our own, of which there are none before Lambda.
+NOT_OF_AWS = {"TRUSTED_PROXY_COUNT"}
+PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\.stage\}/(\w+)")
+SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")
+
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+
+
+def resources() -> dict[str, dict[str, Any]]:
+    return {name: resource for path in FRAGMENTS for name, resource in read_template(path).get("Resources", {}).items()}
+
+
+def role_of(function: DeployedFunction) -> dict[str, Any]:
+    name = re.fullmatch(r"\$\{(\w+)\.Arn\}", function.block["role"]["Fn::Sub"])
+    assert name is not None
+    role = resources()[name[1]]
+    assert role["Type"] == "AWS::IAM::Role"
+    return role
+
+
+def statements_of(function: DeployedFunction) -> Iterator[tuple[str, Any]]:
+    """Every action that the function's role allows, with every resource that it allows it on."""
+    properties = role_of(function)["Properties"]
+    assert "ManagedPolicyArns" not in properties
+    for policy in properties["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            for action in as_list(statement["Action"]):
+                for resource in as_list(statement["Resource"]):
+                    yield action, resource
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_every_group_is_a_function_and_every_function_a_group() -> None:
+    assert sorted(FUNCTIONS) == GROUPS
+
+
+def test_every_fragment_is_included() -> None:
+    included = re.findall(r"^  - \$\{file\((\S+)\)\}$", TEMPLATE.read_text(), re.MULTILINE)
+    assert sorted(included) == [path.relative_to(ROOT).as_posix() for path in FRAGMENTS]
+
+
+@each_function
+def test_a_function_has_its_own_zip_memory_and_time_limit(function: DeployedFunction) -> None:
+    assert function.block["package"] == {"artifact": f".build/lambda/{function.group}.zip"}
+    assert isinstance(function.block["memorySize"], int)
+    assert isinstance(function.block["timeout"], int)
+
+
+def test_no_two_functions_share_a_role() -> None:
+    roles = [str(function.block["role"]) for function in FUNCTIONS.values()]
+    assert len(set(roles)) == len(roles)
+
+
+@each_function
+def test_only_lambda_takes_on_a_functions_role(function: DeployedFunction) -> None:
+    (statement,) = role_of(function)["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@each_function
+def test_a_role_reads_exactly_the_functions_parameters(function: DeployedFunction) -> None:
+    readable = [resource["Fn::Sub"] for action, resource in statements_of(function) if action == "ssm:GetParameters"]
+    names = [match[1] for text in readable if (match := PARAMETER.fullmatch(text))]
+    assert len(names) == len(readable)
+    assert sorted(names) == sorted(function.parameters)
+
+
+@each_function
+def test_a_role_allows_only_its_own_log_and_the_queue_of_its_failures_besides(function: DeployedFunction) -> None:
+    log_group = {"Fn::GetAtt": [f"{function.logical_name}LogGroup", "Arn"]}
+    expected: list[tuple[str, Any]] = [("logs:CreateLogStream", log_group), ("logs:PutLogEvents", log_group)]
+    if destinations := function.block.get("destinations"):
+        expected.append(("sqs:SendMessage", destinations["onFailure"]["arn"]))
+    assert [each for each in statements_of(function) if each[0] != "ssm:GetParameters"] == expected
+
+
+class Recorded(Mapping[str, str]):
+    """An environment that remembers which names it was asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("settings are read by name")
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+@each_function
+def test_a_function_is_given_exactly_what_its_settings_read(function: DeployedFunction) -> None:
+    environment = Recorded({**dict.fromkeys(function.parameters, "x" * 40), **function.environment})
+    settings_class(function.group).read(environment)
+    set_here = environment.asked & set(function.environment)
+    assert set(function.parameters) == environment.asked - set_here - NOT_OF_AWS
+
+
+def test_chat_holds_no_payment_mail_admin_or_schedule_secret() -> None:
+    chat = FUNCTIONS["chat"]
+    held = [*chat.parameters, *chat.environment]
+    assert [name for name in held if re.search("STRIPE|RESEND|ADMIN|CRON", name)] == []
+
+
+def test_no_variable_that_is_set_in_the_template_is_named_like_a_secret() -> None:
+    provider = read_template()["provider"]["environment"]
+    named = [name for function in FUNCTIONS.values() for name in (*function.environment, *provider)]
+    assert [name for name in named if re.search("KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", name)] == []
+
+
+@pytest.mark.parametrize("path", [TEMPLATE, *FRAGMENTS], ids=lambda path: path.name)
+def test_no_text_looks_like_a_secret(path: Path) -> None:
+    assert [line for line in path.read_text().splitlines() if SECRET.search(line)] == []
+
+
+@each_function
+def test_a_handler_is_there(function: DeployedFunction) -> None:
+    app = importlib.import_module(f"functions.{function.group}.app")
+    if streams(function):
+        script = ROOT / function.block["handler"]
+        assert os.access(script, os.X_OK)
+        assert function.environment["GROUP"] == function.group
+        assert app.app
+    else:
+        assert function.block["handler"] == f"functions.{function.group}.app.handler"
+        assert callable(app.handler)
+
+
+@each_function
+def test_a_function_streams_altogether_or_not_at_all(function: DeployedFunction) -> None:
+    transfer_modes = {event["http"].get("response", {}).get("transferMode") for event in http_events(function)}
+    adapter = {name for name in function.environment if name.startswith("AWS_L")}
+    assert transfer_modes == ({"STREAM"} if streams(function) else {None})
+    assert bool(adapter) == bool(function.block.get("layers")) == streams(function)
+
+
+@each_function
+def test_a_function_knows_its_own_time_limit(function: DeployedFunction) -> None:
+    if "FUNCTION_TIME_LIMIT_S" in function.environment:
+        assert int(function.environment["FUNCTION_TIME_LIMIT_S"]) == function.block["timeout"]
+    if streams(function):
+        # source: https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
+        assert function.environment["CONNECTION_SILENCE_LIMIT_S"] == "300"
+        assert {event["http"]["timeoutInMillis"] for event in http_events(function)} == {
+            function.block["timeout"] * 1000
+        }
+
+
+def streams(function: DeployedFunction) -> bool:
+    return bool(function.block["handler"].endswith(".sh"))
+
+
+def http_events(function: DeployedFunction) -> list[dict[str, Any]]:
+    return [event for event in function.block["events"] if "http" in event]
+
+
+def test_a_job_that_failed_on_every_attempt_waits_in_the_queue_for_two_weeks() -> None:
+    scheduled = FUNCTIONS["scheduled"].block
+    assert scheduled["destinations"]["onFailure"] == {"type": "sqs", "arn": {"Fn::GetAtt": ["FailedJobs", "Arn"]}}
+    assert resources()["FailedJobs"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+
+
+@each_function
+def test_an_alarm_tells_of_a_functions_errors(function: DeployedFunction) -> None:
+    name = {"Ref": f"{function.logical_name}LambdaFunction"}
+    watched = [
+        alarm["Dimensions"]
+        for alarm in alarms()
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    ]
+    assert [{"Name": "FunctionName", "Value": name}] in watched
+
+
+def test_alarms_tell_of_failed_jobs_missed_jobs_throttles_and_server_errors() -> None:
+    metrics = {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms()}
+    assert metrics == {
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "Throttles"),
+        ("AWS/Lambda", "Invocations"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/ApiGateway", "5XXError"),
+    }
+
+
+def test_every_alarm_tells_the_topic_when_there_is_one() -> None:
+    told = {"Fn::If": ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+    assert [alarm for alarm in alarms() if alarm["AlarmActions"] != told] == []
+    assert resources()["AlarmTopic"]["Condition"] == "HasAlarmEmail"
+
+
+def test_the_alarms_are_those_that_cost_nothing_and_one_for_each_further_function() -> None:
+    assert len(alarms()) <= max(10, len(GROUPS) + 4)
+
+
+def alarms() -> list[dict[str, Any]]:
+    return [each["Properties"] for each in resources().values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+
+
+def test_the_archive_is_private_encrypted_and_outlives_the_stack() -> None:
+    bucket = resources()["ArchiveBucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    properties = bucket["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
