@@ -1,4 +1,4 @@
-"""Build the Lambda zips of all functions into .build/lambda and print their sizes.
+"""Build the Lambda zips of all functions into .build/lambda/<architecture> and print their sizes.
 
 python -m infra.package [--architecture arm64|x86_64] [group …]
 """
@@ -26,7 +26,7 @@ def main() -> int:
     except PackageError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{BUILD_FOLDER.name}/lambda for {arguments.architecture}")
+    print(f"{BUILD_FOLDER.name}/lambda/{arguments.architecture}")
     print_sizes(zips)
     return 0
 

@@ -33,7 +33,7 @@ class Zip:
 def build_zips(
     groups: Sequence[Group], *, architecture: Architecture, build_folder: Path = BUILD_FOLDER, name: str = "lambda"
 ) -> list[Zip]:
-    """Build <build_folder>/<name>/<group>.zip for every group, as many at once as there are processors.
+    """Build <build_folder>/<name>/<architecture>/<group>.zip for every group, as many at once as there are processors.
 
     raises  PackageError
     """
@@ -44,7 +44,7 @@ def build_zips(
 
     def build(group: Group) -> Zip:
         dependencies = provide_dependencies(group.lock, architecture=architecture, packages=packages)
-        return build_zip(group, dependencies, build_folder / name / f"{group.name}.zip")
+        return build_zip(group, dependencies, build_folder / name / architecture / f"{group.name}.zip")
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         # Groups with the same lock share their packages: made once, before anyone needs them.

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from infra.local.binaries import find_binary
 from infra.local.credentials import load_or_create_credentials
 from infra.local.migrate import MIGRATIONS_FOLDER, read_migrations
 from infra.local.ports import choose_free_ports
@@ -15,7 +16,7 @@ from infra.local.postgres import bootstrap_cluster, database_url, postgres_servi
 from infra.local.processes import Processes
 from infra.local.stack import ROOT
 
-SUPABASE = ROOT / "infra" / "deploy" / "node_modules" / ".bin" / "supabase"
+BUNDLED = ROOT / "infra" / "deploy" / "node_modules" / "@supabase" / "cli-linux-x64" / "bin" / "supabase"
 WITHIN_S = 120
 
 
@@ -41,7 +42,7 @@ def bare_database(tmp_path: Path) -> Iterator[str]:
 
 def push(database: str, home: Path) -> str:
     command = (
-        SUPABASE,
+        find_binary("supabase", BUNDLED),
         "db",
         "push",
         "--workdir",

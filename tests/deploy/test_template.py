@@ -13,6 +13,7 @@ import pytest
 
 from infra.aws.template import ROOT, read_functions
 from infra.local.processes import inherited_environment
+from infra.package.dependencies import ARCHITECTURES
 
 OSLS = ROOT / "infra" / "deploy" / "node_modules" / ".bin" / "osls"
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
@@ -43,10 +44,11 @@ def package(folder: Path, *arguments: str) -> Template:
     """Run `osls package` where there is no account, with zips that hold nothing: it does not look into them."""
     shutil.copy(ROOT / "serverless.yml", folder)
     (folder / "infra").symlink_to(ROOT / "infra")
-    zips = folder / ".build" / "lambda"
-    zips.mkdir(parents=True)
-    for group in FUNCTIONS:
-        (zips / f"{group}.zip").write_bytes(b"")
+    for architecture in ARCHITECTURES:
+        zips = folder / ".build" / "lambda" / architecture
+        zips.mkdir(parents=True)
+        for group in FUNCTIONS:
+            (zips / f"{group}.zip").write_bytes(b"")
     command = [str(OSLS), "package", *arguments]
     environment = {**inherited_environment(), "HOME": str(folder), "CI": "1"}
     ended = subprocess.run(

@@ -24,7 +24,7 @@ each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.na
 
 
 def _open(name: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(BUILD_FOLDER / "lambda" / f"{name}.zip")
+    return zipfile.ZipFile(BUILD_FOLDER / "lambda" / this_architecture() / f"{name}.zip")
 
 
 def _unzipped_bytes(name: str) -> int:

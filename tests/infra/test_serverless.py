@@ -62,7 +62,9 @@ def test_every_fragment_is_included() -> None:
 
 @each_function
 def test_a_function_has_its_own_zip_memory_and_time_limit(function: DeployedFunction) -> None:
-    assert function.block["package"] == {"artifact": f".build/lambda/{function.group}.zip"}
+    assert function.block["package"] == {
+        "artifact": f".build/lambda/${{self:provider.architecture}}/{function.group}.zip"
+    }
     assert isinstance(function.block["memorySize"], int)
     assert isinstance(function.block["timeout"], int)
 
