@@ -45,7 +45,7 @@ package: $(venv)/.installed-deploy infra/deploy/node_modules/.installed
 
 test-deploy: ARCHITECTURE := $(this_architecture)
 test-deploy: package infra/local/node_modules/.installed
-	@exec $(python) -m pytest tests/deploy $(ARGS)
+	@exec $(python) -m pytest $(or $(ARGS),tests/deploy)
 
 clean-local:
 	@if [ -x $(python) ] && [ -e $(venv)/.installed-local ]; then $(python) -m infra.local clean; else rm -rf .local; fi

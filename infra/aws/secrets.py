@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         store = ParameterStore(stage=parsed.stage, region=parsed.region)
         match parsed.command:
             case "put":
-                put(store, parse_env_file(parsed.env_file.read_text()))
+                return 0 if put(store, parse_env_file(parsed.env_file.read_text())) else 1
             case "list":
                 show(store)
             case _:
@@ -46,8 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def put(store: ParameterStore, variables: Mapping[str, str]) -> None:
-    """Store the variables that functions read and that differ from what is stored; an empty one counts as not given.
+def put(store: ParameterStore, variables: Mapping[str, str]) -> bool:
+    """Store the variables that functions read and that differ from what is stored.
+
+    An empty one counts as not given. Where it is stored all the same, it stays, and False says that the file and the
+    store do not agree: whoever emptied a leaked key must not believe it gone.
 
     raises  RefusedVariables, SettingsError, before anything is stored; StoreError: repeating the command is safe
     """
@@ -57,6 +60,8 @@ def put(store: ParameterStore, variables: Mapping[str, str]) -> None:
     given = {name: value for name, value in variables.items() if value}
     stored = store.read(sorted(parameters))
     check_settings(functions.values(), {**stored, **given})
+    if not stored:
+        print(f"nothing is stored at {store.path} yet")
     for name, value in sorted(given.items()):
         if name not in parameters:
             print(f"left out   {name}, which serverless.yml sets")
@@ -65,6 +70,10 @@ def put(store: ParameterStore, variables: Mapping[str, str]) -> None:
         else:
             store.write(name, value)
             print(f"{'changed  ' if name in stored else 'new      '}  {name}")
+    emptied = sorted(name for name in stored if variables.get(name) == "")
+    for name in emptied:
+        print(f"kept       {name}, which is empty in the file but still stored; to take it out: remove {name}")
+    return not emptied
 
 
 def show(store: ParameterStore) -> None:

@@ -10,6 +10,10 @@ import uvicorn
 from infra.server.gateway import load_gateway
 
 LOOPBACK = "127.0.0.1"
+# Longer than the proxies that stand before a container keep theirs (Heroku's 90 s, nginx's 60): whoever closes first
+# while the other sends loses a request, and a completion is not sent twice.
+# source: https://devcenter.heroku.com/articles/http-routing#keepalives
+KEEP_ALIVE_S = 100
 # How long open streams may go on once the process is told to stop.
 STOP_LIMIT_S = 5
 
@@ -30,6 +34,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=arguments.stop_limit_s,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from datetime import UTC, datetime
 
 from shared.clients.aws_signature import AwsCredentials, sign_post
@@ -11,8 +12,13 @@ from shared.core.settings import Environment, ParameterStoreSettings, read_envir
 # GetParameters takes at most ten names.
 BATCH_SIZE = 10
 DEADLINE_S = 2.0
-ATTEMPTS = 3
-PAUSE_S = 0.2
+# Parameter Store gives an account 40 answers a second, so a crowd of instances that start together has to spread: each
+# pause is a random part of twice the one before, six seconds in all, and Lambda gives a start ten.
+# source: https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
+ATTEMPTS = 6
+FIRST_PAUSE_S = 0.2
+# What waiting does not mend.
+FINAL_REFUSALS = ("AccessDeniedException", "UnrecognizedClientException", "InvalidKeyId", "ValidationException")
 
 
 class ParametersUnavailable(Exception):
@@ -44,17 +50,33 @@ async def read_parameters(settings: ParameterStoreSettings) -> dict[str, str]:
 
 
 async def _read_batch(settings: ParameterStoreSettings, names: tuple[str, ...]) -> dict[str, str]:
+    from http.client import HTTPException  # noqa: PLC0415 - as in _post
+
     body = json.dumps({"Names": [f"{settings.path}/{name}" for name in names], "WithDecryption": True}).encode()
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2**attempt))  # noqa: S311 - no secret
         try:
             answer = json.loads(await asyncio.to_thread(_post, settings, body))
             return {each["Name"].rpartition("/")[2]: each["Value"] for each in answer["Parameters"]}
-        # Every failure of urllib, a refusal among them, is an OSError.
-        except (OSError, ValueError, KeyError) as error:
-            reason = f"{type(error).__name__} {getattr(error, 'code', '')}".strip()
-            log_event("parameters_not_read", level="warning", attempt=attempt, reason=reason)
-        await asyncio.sleep(PAUSE_S * attempt)
-    raise ParametersUnavailable(f"Parameter Store did not answer for {settings.path}; see the lines before this one")
+        except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+            reason = _reason(error)
+            log_event("parameters_not_read", level="warning", attempt=attempt + 1, reason=reason)
+        if reason in FINAL_REFUSALS:
+            break
+    raise ParametersUnavailable(f"Parameter Store did not give {settings.path}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """Return AWS's own word for a refusal, else the name of what went wrong; neither holds a value."""
+    read = getattr(error, "read", None)
+    if read is None:
+        return type(error).__name__
+    try:
+        refusal = json.loads(read())
+        return str(refusal["__type"]).rpartition("#")[2]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{type(error).__name__} {getattr(error, 'code', '')}".strip()
 
 
 def _post(settings: ParameterStoreSettings, body: bytes) -> bytes:

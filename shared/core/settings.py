@@ -11,6 +11,10 @@ Environment = Mapping[str, str]
 Platform = Literal["vercel", "lambda", "direct", "proxy"]
 
 PLATFORMS: tuple[Platform, ...] = ("vercel", "lambda", "direct", "proxy")
+# What a platform sets in every function. Elsewhere than where it says, the address would be a proxy's or a forger's.
+# source: https://vercel.com/docs/environment-variables/system-environment-variables,
+#         https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+PLATFORM_SIGNS: dict[str, Platform] = {"VERCEL": "vercel", "AWS_LAMBDA_FUNCTION_NAME": "lambda"}
 PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
 MINIMUM_SECRET_LENGTH = 32
 MINIMUM_CRON_SECRET_LENGTH = 16
@@ -205,6 +209,9 @@ def _address_source(environment: Environment) -> AddressSource:
     trusted_proxies = _positive_int(environment, "TRUSTED_PROXY_COUNT", 1)
     if value != "proxy" and environment.get("TRUSTED_PROXY_COUNT", "").strip():
         raise SettingsError("TRUSTED_PROXY_COUNT is set but CLIENT_ADDRESS_SOURCE is not proxy")
+    for variable, platform in PLATFORM_SIGNS.items():
+        if environment.get(variable) and value != platform:
+            raise SettingsError(f"CLIENT_ADDRESS_SOURCE must be {platform} here, not {value!r}")
     for platform in PLATFORMS:
         if value == platform:
             return AddressSource(platform, trusted_proxies)

@@ -19,23 +19,45 @@ from shared.providers.sse import EventTooLarge
 ERROR_BODY_TIMEOUT_S = 5.0
 # A provider that is asked with less time left is blamed for a timeout that is not its own.
 LEAST_ATTEMPT_S = 1.0
+# A timer may fire this much before the clock says so.
+CLOCK_SLACK_S = 0.05
+
+
+class TimeLimitReached(GatewayError):
+    """The request's own time was over before an answer began."""
+
+    status = 504
+    code = "time_limit_reached"
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("No answer came in the time that a request may take. Ask for a shorter one, or for a stream.")
 
 
 class AttemptFailed(Exception):
-    """A provider did not give an answer that can be passed on; status is None where no headers came."""
+    """A provider did not give an answer that can be passed on; status is None where no headers came.
 
-    def __init__(self, failure: ProviderFailure, status: int | None) -> None:
+    is_provider_at_fault: it says something about the provider, and not only about the request or the time it had left
+    """
+
+    def __init__(self, failure: ProviderFailure, status: int | None, *, had_time: bool = True) -> None:
         super().__init__(failure.kind.value)
         self.failure = failure
         self.status = status
+        self.is_provider_at_fault = had_time and failure.is_retryable_elsewhere
 
 
 @dataclass(slots=True)
 class Trail:
-    """What was tried for one request. is_reached: a provider may have seen it, so it cannot be voided any more."""
+    """What was tried for one request.
+
+    is_reached: a provider may have seen it, so it cannot be voided any more
+    is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
+    """
 
     attempts: list[Attempt] = field(default_factory=list)
     is_reached: bool = False
+    is_out_of_time: bool = False
     last_offer: Offer | None = None
     first_byte_ms: int | None = None
 
@@ -51,7 +73,8 @@ async def attempt_in_turn[T](
     """Call the offers' providers in turn and return the first answer.
 
     units   deadline_s: on the monotonic clock
-    raises  the refusal that the last failure means for the client, or the first that is the client's own fault
+    raises  TimeLimitReached; the refusal that the last failure means for the client, or the first that is the client's
+            own fault
     """
     refusal: GatewayError = refusal_for(UNREACHABLE)
     for offer in offers:
@@ -64,9 +87,18 @@ async def attempt_in_turn[T](
         except UpstreamUnreachable as error:
             failed = AttemptFailed(UNREACHABLE, None)
             _note_failure(inference, offer, (str(error), started_s), failed, trail)
-        except (UpstreamTimeout, UpstreamCut, MalformedAnswer, EventTooLarge) as error:
+        except UpstreamTimeout as error:
             trail.is_reached = True
-            failed = AttemptFailed(TIMED_OUT if isinstance(error, UpstreamTimeout) else UNREACHABLE, None)
+            # A short time of our own says nothing about a provider that may be silent for longer.
+            trail.is_out_of_time = time.monotonic() >= deadline_s - CLOCK_SLACK_S
+            had_time = not trail.is_out_of_time or time.monotonic() - started_s >= inference.silence_limit_s
+            failed = AttemptFailed(TIMED_OUT, None, had_time=had_time)
+            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+            if trail.is_out_of_time:
+                raise TimeLimitReached from error
+        except (UpstreamCut, MalformedAnswer, EventTooLarge) as error:
+            trail.is_reached = True
+            failed = AttemptFailed(UNREACHABLE, None)
             _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
         except AttemptFailed as error:
             trail.is_reached = True
@@ -122,8 +154,7 @@ def _note_failure(
     inference: Inference, offer: Offer, cause: tuple[str, float], failed: AttemptFailed, trail: Trail
 ) -> None:
     reason, started_s = cause
-    is_request_at_fault = not failed.failure.is_retryable_elsewhere
-    if not is_request_at_fault:
+    if failed.is_provider_at_fault:
         inference.health.record_failure(offer.provider, offer.model_id)
     trail.attempts.append(
         Attempt(
@@ -131,7 +162,7 @@ def _note_failure(
             model_id=offer.model_id,
             status=failed.status,
             is_success=False,
-            is_request_at_fault=is_request_at_fault,
+            is_request_at_fault=not failed.is_provider_at_fault,
             reason=reason,
             first_byte_ms=elapsed_ms(started_s),
         )

@@ -51,11 +51,16 @@ def client_address(request: Request, source: AddressSource) -> str | None:
 
 
 def _read_address(text: str) -> str | None:
-    """Return the address in its canonical form, without an IPv6 zone, which means something on one machine only."""
+    """Return the address in its canonical form: IPv4 as such where a dual-stack socket wrote it as IPv6,
+
+    and without an IPv6 zone, which means something on one machine only.
+    """
     try:
-        return str(ipaddress.ip_address(text.split("%", 1)[0]))
+        address = ipaddress.ip_address(text.split("%", 1)[0])
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def _forwarded_address(request: Request, trusted_proxies: int) -> str:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from infra.local.stack import ROOT, LocalStack
 from tests.deploy.aws.deployment import STAGE
+from tests.deploy.aws.functions import MAX_INSTANCES
 from tests.deploy.aws.gateway import LambdaGateway, function_name, running_functions
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer
 from tests.harness.simulator import Simulator
@@ -177,3 +178,21 @@ async def test_a_frozen_instance_works_on_when_its_connections_were_closed_meanw
     assert b"tok1" in await post(aws.url, customer, model)
     assert (await get(f"{aws.url}/v1/models")).status == 200
     assert aws.invoke("scheduled", {"job": SWEEP})["job"] == SWEEP
+
+
+async def test_a_request_for_which_no_instance_is_left_is_told_to_come_again(
+    aws: LambdaGateway, tenant: Tenants, make_model: Models, simulator: Simulator
+) -> None:
+    customer, model = tenant(), make_model("gate=full-house")
+    busy = [asyncio.create_task(post(aws.url, customer, model.id)) for _ in range(MAX_INSTANCES)]
+    await asyncio.to_thread(simulator.wait_for, MAX_INSTANCES, model.upstream_model)
+    async with (
+        aiohttp.ClientSession(timeout=TIMEOUT) as session,
+        session.post(aws.url + PATH, json={"model": model.id, "messages": HELLO}, headers=customer.headers) as response,
+    ):
+        answer = Answer(response.status, response.headers.copy(), await response.read())
+    simulator.open_gate("full-house")
+    assert (answer.status, answer.json["error"]["code"]) == (503, "gateway_overloaded")
+    assert (answer.headers["x-should-retry"], answer.headers["Retry-After"]) == ("true", "2")
+    assert all(b"choices" in answer for answer in await asyncio.gather(*busy))
+    assert len(customer.books.usage_lines()) == MAX_INSTANCES

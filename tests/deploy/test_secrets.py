@@ -85,7 +85,9 @@ def test_every_variable_is_stored_encrypted_under_its_stage(operator: Operator) 
     status, printed = operator.put(VARIABLES)
     assert (status, operator.values()) == (0, VARIABLES)
     assert {parameter["Type"] for parameter in operator.stored().values()} == {"SecureString"}
-    assert sorted(printed.split()) == sorted([*VARIABLES, *["new"] * len(VARIABLES)])
+    first, *lines = printed.splitlines()
+    assert first == f"nothing is stored at /ai-gateway/{operator.stage} yet"
+    assert sorted(line.split() for line in lines) == sorted(["new", name] for name in VARIABLES)
 
 
 def test_only_what_changed_is_stored_again(operator: Operator) -> None:
@@ -102,10 +104,13 @@ def test_one_variable_alone_can_be_replaced(operator: Operator) -> None:
     assert operator.values() == {**VARIABLES, "SECRET_KEY": "n" * 40}
 
 
-def test_an_empty_variable_counts_as_not_given(operator: Operator) -> None:
+def test_an_empty_variable_counts_as_not_given_and_is_said_to_be_still_stored(operator: Operator) -> None:
     operator.put(VARIABLES)
-    status, _ = operator.put({"SECRET_KEY": "", "OPENROUTER_API_KEY": ""})
-    assert (status, operator.values()) == (0, VARIABLES)
+    status, printed = operator.put({"SECRET_KEY": "", "OPENROUTER_API_KEY": ""})
+    assert (status, operator.values()) == (1, VARIABLES)
+    assert "kept       SECRET_KEY" in printed
+    # It was never stored, so there is nothing to say.
+    assert "OPENROUTER_API_KEY" not in printed
 
 
 def test_what_serverless_yml_sets_is_left_out(operator: Operator) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from infra.aws.settings_check import settings_class
 from infra.aws.template import ROOT, TEMPLATE, DeployedFunction, read_functions, read_template
+from shared.core.settings import PLATFORM_SIGNS
 
 FRAGMENTS = sorted((ROOT / "infra" / "aws").glob("*.yml"))
 FUNCTIONS = read_functions()
 GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 # Counts proxies of our own, of which there are none before Lambda.
-NOT_OF_AWS = {"TRUSTED_PROXY_COUNT"}
+NOT_OF_AWS = {"TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS}
 PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\.stage\}/(\w+)")
 SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")
 
@@ -203,8 +204,9 @@ def test_alarms_tell_of_failed_jobs_missed_jobs_throttles_and_server_errors() ->
     assert metrics == {
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "Throttles"),
-        ("AWS/Lambda", "Invocations"),
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ("AWS/Lambda", "Url5xxCount"),
+        ("AWS/Events", "Invocations"),
+        ("AWS/SQS", "NumberOfMessagesSent"),
         ("AWS/ApiGateway", "5XXError"),
     }
 

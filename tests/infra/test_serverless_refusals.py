@@ -53,7 +53,8 @@ def test_a_page_may_read_a_refusal(refusal: dict[str, Any]) -> None:
 
 def test_no_refusal_of_api_gateway_keeps_its_own_shape() -> None:
     types = {refusal["ResponseType"] for refusal in REFUSALS.values()}
-    assert {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED", "REQUEST_TOO_LARGE", "INTEGRATION_TIMEOUT"} == types
+    special = {"THROTTLED", "REQUEST_TOO_LARGE", "INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"}
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", *special} == types
 
 
 def test_the_api_is_deployed_after_its_refusals() -> None:

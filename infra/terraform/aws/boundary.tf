@@ -1,5 +1,5 @@
 # The most that a function's role can ever do, whatever a deployment writes into it. The deploy role can make no role
-# without it: whoever takes over the repository's workflow gets the gateway, not the account.
+# without it: whoever takes over the repository's workflow gets the gateway and the region's API Gateway, not the account.
 data "aws_iam_policy_document" "functions" {
   statement {
     sid       = "TheirLogs"

@@ -18,7 +18,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["${local.arn}:s3:::${local.service}-*"]
   }
 
-  # Months of usage and ledger are no part of a deployment.
+  # Months of usage and ledger are no part of a deployment. Its settings are: this keeps a mistake from the archive, not
+  # whoever rewrites the bucket's policy; a copy in another account does.
   statement {
     sid       = "NotTheArchive"
     effect    = "Deny"

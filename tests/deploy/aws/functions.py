@@ -13,7 +13,8 @@ from tests.deploy.aws.image import Image
 from tests.deploy.aws.instance import Instance, Unpacked, start_instance
 from tests.deploy.aws.invocation import FunctionError, Invocation
 
-# Lambda starts up to a thousand; here the rest waits.
+# Lambda starts up to a thousand. Here the fifth request is refused, as AWS refuses the thousand and first; an event
+# that nobody waits for waits itself.
 MAX_INSTANCES = 4
 
 
@@ -38,6 +39,11 @@ class FunctionInstances:
     def account(self) -> Account:
         """The account as the function's role sees it."""
         return self._unpacked.account
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every instance that there may be is busy."""
+        return self._free_places.locked()
 
     def invoke(self, event: bytes, request_id: str | None = None) -> Invocation:
         """Begin to handle an event; it is handled to its end, whoever waits for the answer."""

@@ -27,6 +27,9 @@ class Refusal:
 NO_ROUTE = Refusal(403, "Missing Authentication Token", "MISSING_AUTHENTICATION_TOKEN")
 TOO_LARGE = Refusal(413, "Request Too Long", "REQUEST_TOO_LARGE")
 TOO_LATE = Refusal(504, "Endpoint request timed out", "INTEGRATION_TIMEOUT")
+# Lambda has no instance left for the call.
+# source: https://repost.aws/knowledge-center/api-gateway-internal-server-error
+NO_INSTANCE = Refusal(500, "Internal server error", "INTEGRATION_FAILURE")
 FUNCTION_FAILED = Refusal(502, "Internal server error")
 
 

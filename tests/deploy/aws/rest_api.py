@@ -10,7 +10,15 @@ from aiohttp import web
 from tests.deploy.aws.client_requests import TooLarge, after_gateway, read_client_request, send_stream, whole
 from tests.deploy.aws.deployed import RestApi, Route
 from tests.deploy.aws.functions import FunctionInstances
-from tests.deploy.aws.gateway_responses import FUNCTION_FAILED, NO_ROUTE, TOO_LARGE, TOO_LATE, Refusal, render
+from tests.deploy.aws.gateway_responses import (
+    FUNCTION_FAILED,
+    NO_INSTANCE,
+    NO_ROUTE,
+    TOO_LARGE,
+    TOO_LATE,
+    Refusal,
+    render,
+)
 from tests.deploy.aws.invocation import FunctionError, Invocation
 from tests.deploy.aws.proxy_answers import HttpAnswer, MalformedAnswer, read_buffered, read_start
 from tests.deploy.aws.proxy_events import ClientRequest, decode_parameters, rest_event
@@ -41,9 +49,14 @@ class RestApiFront:
             return self._refuse(NO_ROUTE, client_request)
         route, parameters = found
         event = json.dumps(rest_event(client_request, self.api, route, decode_parameters(parameters))).encode()
-        if len(event) > MAX_EVENT_BYTES:
-            return self._refuse(TOO_LARGE, client_request)
-        invocation = self.functions[route.function].invoke(event)
+        instances = self.functions[route.function]
+        if len(event) > MAX_EVENT_BYTES or instances.is_full:
+            return self._refuse(NO_INSTANCE if instances.is_full else TOO_LARGE, client_request)
+        return await self._pass_on(request, client_request, route, instances.invoke(event))
+
+    async def _pass_on(
+        self, request: web.BaseRequest, client_request: ClientRequest, route: Route, invocation: Invocation
+    ) -> web.StreamResponse:
         try:
             async with asyncio.timeout(route.limit_s):
                 answer, body = await self._read(client_request, route, invocation)

@@ -275,15 +275,19 @@ def _cost_in(raw: bytes) -> Decimal:
 
 
 async def test_a_whole_answer_ends_before_the_platform_gives_up_on_a_silent_connection_and_a_stream_goes_on(
-    start_gateway: Gateways, tenant: Tenants, make_model: Models
+    start_gateway: Gateways, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:
     gateway = start_gateway(CONNECTION_SILENCE_LIMIT_S="3")
-    customer, model = tenant(), make_model("tokens=3,first_byte_ms=2600")
+    customer, model = tenant(), make_model("tokens=3,headers_then_wait_ms=2600")
     started_s = time.monotonic()
     whole = await ask(gateway, customer, model)
     assert time.monotonic() - started_s < 2.5
-    assert (whole.status, whole.error["code"]) == (504, "provider_timeout")
-    assert [line.charged_nanos for line in customer.books.usage_lines()] == [0]
+    assert (whole.status, whole.error["code"], whole.error["retryable"]) == (504, "time_limit_reached", False)
+    line = usage_line(customer, whole.generation_id)
+    assert (line["charged_nanos"], line["cost_nanos"], line["waived_reason"]) == (0, 0, "time_limit")
+    assert [attempt["is_request_at_fault"] for attempt in line["attempts"]] == [True]
+    # The provider goes on and bills the house, and the books say so.
+    assert line["provider_cost_nanos"] >= simulator.bill_nanos(model.upstream_model) > 0
     stream = await ask(gateway, customer, model, stream=True)
     assert (stream.status, stream.text) == (200, words(3))
     assert customer.books.broken_rules() == []

@@ -122,3 +122,16 @@ async def test_a_gateway_without_any_provider_says_who_can_change_that(
     assert (missing.status, missing.error["code"]) == (404, "model_not_found")
     echoed = await ask(gateway, tenant(environment="test"), model)
     assert echoed.status == 200
+
+
+async def test_behind_a_proxy_of_ours_only_what_it_wrote_itself_is_the_address(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models
+) -> None:
+    gateway = start_gateway(CLIENT_ADDRESS_SOURCE="proxy", TRUSTED_PROXY_COUNT="2")
+    customer, body = tenant(), {"model": make_model().id, "messages": HELLO}
+    customer.allow_addresses("203.0.113.7/32")
+    statuses = {
+        forwarded: (await post(gateway.url, body, {**customer.headers, "X-Forwarded-For": forwarded})).status
+        for forwarded in ("203.0.113.7, 10.0.0.1", "203.0.113.7, 198.51.100.9, 10.0.0.1", "203.0.113.7")
+    }
+    assert list(statuses.values()) == [200, 403, 403]

@@ -68,7 +68,7 @@ async def test_a_stream_ends_before_the_platform_would_end_it(
     assert assert_settled(customer, START) == line["cost_nanos"] > 0
 
 
-async def test_a_provider_that_says_nothing_until_the_end_is_a_timeout_and_costs_nothing(
+async def test_a_provider_that_says_nothing_until_our_time_is_over_costs_the_customer_nothing_and_the_house_its_bill(
     short_gateway: RunningGateway, tenant: Tenants, make_model: Models
 ) -> None:
     customers = {tenant(): False, tenant(): True}
@@ -76,12 +76,14 @@ async def test_a_provider_that_says_nothing_until_the_end_is_a_timeout_and_costs
     asked = (ask(short_gateway, customer, model, stream=is_stream) for customer, is_stream in customers.items())
     for customer, answer in zip(customers, await asyncio.gather(*asked), strict=True):
         assert answer.status == 504
-        assert answer.error["code"] == "provider_timeout"
+        assert (answer.error["code"], answer.error["retryable"]) == ("time_limit_reached", False)
         line = usage_line(customer, answer.generation_id)
-        assert (line["outcome"], line["usage_source"], line["waived_reason"]) == ("failed", "none", "no_answer")
+        assert (line["outcome"], line["usage_source"], line["waived_reason"]) == ("failed", "counted", "time_limit")
+        assert line["provider_cost_nanos"] > 0
         assert assert_settled(customer, START) == line["charged_nanos"] == 0
-        # There was no time left for the other one, so it is not to blame.
-        assert [(attempt["provider"], attempt["status"]) for attempt in line["attempts"]] == [("featherless", None)]
+        # Two seconds were not enough to blame it, and there was no time left for the other one.
+        tried = [(each["provider"], each["status"], each["is_request_at_fault"]) for each in line["attempts"]]
+        assert tried == [("featherless", None, True)]
 
 
 async def test_headers_go_out_after_five_seconds_of_silence_and_what_follows_is_an_event(

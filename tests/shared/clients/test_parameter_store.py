@@ -1,5 +1,6 @@
 """A function's variables from Parameter Store; the store is played over HTTP, its faults too."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.clients import parameter_store
-from shared.clients.parameter_store import ParametersUnavailable, load_environment, read_parameters
+from shared.clients.parameter_store import ATTEMPTS, ParametersUnavailable, load_environment, read_parameters
 from shared.core.settings import ParameterStoreSettings
 
 PATH = "/ai-gateway/prod"
@@ -22,6 +23,7 @@ class PlayedStore(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.parameters: dict[str, str] = {}
         self.faults: list[int] = []
+        self.refusal = "<html>not now</html>"
         self.asked: list[tuple[dict[str, str], dict[str, Any]]] = []
 
     @property
@@ -41,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Parameters": [{"Name": name, "Type": "SecureString", "Value": value} for name, value in found.items()],
             "InvalidParameters": [name for name in asked["Names"] if name not in found],
         }
-        body = json.dumps(answer).encode() if status == 200 else b"<html>not now</html>"
+        body = json.dumps(answer).encode() if status == 200 else self.server.refusal.encode()
         self.send_response(200 if status == 299 else status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -53,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedStore]:
-    monkeypatch.setattr(parameter_store, "PAUSE_S", 0.01)
+    monkeypatch.setattr(parameter_store, "FIRST_PAUSE_S", 0.001)
     server = PlayedStore()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -88,25 +90,68 @@ async def test_more_than_ten_names_are_asked_for_in_tens(store: PlayedStore) -> 
 
 # 299: a 200 whose body is no JSON.
 @pytest.mark.parametrize("fault", [400, 500, 503, 299])
-async def test_two_failures_are_waited_out(store: PlayedStore, fault: int) -> None:
+async def test_failures_are_waited_out(store: PlayedStore, fault: int) -> None:
     store.parameters = {f"{PATH}/SECRET_KEY": "s"}
-    store.faults = [fault, fault]
+    store.faults = [fault] * (ATTEMPTS - 1)
     assert await read_parameters(settings(store.url, "SECRET_KEY")) == {"SECRET_KEY": "s"}
 
 
 async def test_a_store_that_stays_away_keeps_the_function_from_starting(
     store: PlayedStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.faults = [500] * 3
+    store.faults = [500] * ATTEMPTS
     with pytest.raises(ParametersUnavailable, match=PATH):
         await read_parameters(settings(store.url, "SECRET_KEY"))
-    assert len(store.asked) == 3
+    assert len(store.asked) == ATTEMPTS
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["reason"] for line in lines] == ["HTTPError 500"] * 3
+    assert [line["reason"] for line in lines] == ["HTTPError 500"] * ATTEMPTS
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "3", '{"Parameters": 7}', '{"Parameters": [{}]}', "{"])
+async def test_an_answer_of_another_shape_is_a_failure_too(store: PlayedStore, body: str) -> None:
+    store.parameters = {f"{PATH}/SECRET_KEY": "s"}
+    store.faults, store.refusal = [299], body
+    assert await read_parameters(settings(store.url, "SECRET_KEY")) == {"SECRET_KEY": "s"}
+
+
+async def test_a_crowd_is_told_to_come_again_and_does(store: PlayedStore, capsys: pytest.CaptureFixture[str]) -> None:
+    store.parameters = {f"{PATH}/SECRET_KEY": "s"}
+    store.faults, store.refusal = [400], '{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    assert await read_parameters(settings(store.url, "SECRET_KEY")) == {"SECRET_KEY": "s"}
+    assert "ThrottlingException" in capsys.readouterr().out
+
+
+async def test_a_role_that_may_not_read_is_told_so_at_once(store: PlayedStore) -> None:
+    store.faults = [400] * ATTEMPTS
+    store.refusal = '{"__type": "com.amazonaws.ssm#AccessDeniedException", "Message": "not authorized"}'
+    with pytest.raises(ParametersUnavailable, match="AccessDeniedException"):
+        await read_parameters(settings(store.url, "SECRET_KEY"))
+    assert len(store.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "bytes_sent", [b"", b"nonsense\r\n\r\n", b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"Parameters"']
+)
+async def test_a_connection_that_breaks_off_is_a_failure_and_no_bug(
+    monkeypatch: pytest.MonkeyPatch, bytes_sent: bytes
+) -> None:
+    monkeypatch.setattr(parameter_store, "FIRST_PAUSE_S", 0.001)
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(bytes_sent)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(break_off, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(ParametersUnavailable):
+            await read_parameters(settings(url, "SECRET_KEY"))
 
 
 async def test_nobody_listening_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parameter_store, "PAUSE_S", 0.01)
+    monkeypatch.setattr(parameter_store, "FIRST_PAUSE_S", 0.001)
     with pytest.raises(ParametersUnavailable):
         await read_parameters(settings("http://127.0.0.1:9", "SECRET_KEY"))
 

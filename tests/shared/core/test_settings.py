@@ -5,6 +5,7 @@ import pytest
 from shared.core.settings import (
     DEFAULT_SILENCE_LIMIT_S,
     DEFAULT_TIME_LIMIT_S,
+    PLATFORM_SIGNS,
     PLATFORMS,
     AddressSource,
     CatalogSettings,
@@ -115,6 +116,16 @@ def test_behind_proxies_their_number_can_be_said_and_nowhere_else() -> None:
 def test_an_unknown_source_of_addresses_is_refused(source: str) -> None:
     with pytest.raises(SettingsError, match="CLIENT_ADDRESS_SOURCE must be one of vercel, lambda, direct"):
         _chat(CLIENT_ADDRESS_SOURCE=source)
+
+
+@pytest.mark.parametrize(("sign", "platform"), PLATFORM_SIGNS.items())
+def test_a_platform_that_vouches_itself_is_the_only_source_there(sign: str, platform: Platform) -> None:
+    assert _chat(**{sign: "1", "CLIENT_ADDRESS_SOURCE": platform}).address_source == AddressSource(platform)
+    for other in {*PLATFORMS} - {platform}:
+        with pytest.raises(SettingsError, match=f"CLIENT_ADDRESS_SOURCE must be {platform} here"):
+            _chat(**{sign: "1", "CLIENT_ADDRESS_SOURCE": other})
+    with pytest.raises(SettingsError, match=f"CLIENT_ADDRESS_SOURCE must be {platform} here"):
+        _chat(**{sign: "1"})
 
 
 def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:

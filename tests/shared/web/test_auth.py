@@ -92,6 +92,10 @@ def test_what_is_no_address_is_none(text: str) -> None:
     assert client_address(request_with({"x-vercel-forwarded-for": text}), AddressSource("vercel")) is None
 
 
+def test_an_ipv4_address_that_a_dual_stack_socket_wrote_as_ipv6_is_the_same_address() -> None:
+    assert client_address(request_with({}, ("::ffff:203.0.113.7", 5)), AddressSource("direct")) == "203.0.113.7"
+
+
 def test_a_zone_is_not_part_of_an_address_and_a_socket_has_none() -> None:
     assert client_address(request_with({}, ("fe80::1%eth0", 5)), AddressSource("direct")) == "fe80::1"
     assert client_address(request_with({}, None), AddressSource("direct")) is None
