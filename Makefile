@@ -14,7 +14,7 @@ this_architecture := $(subst aarch64,arm64,$(shell uname -m))
 pip := $(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
 npm := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: dev test check package test-deploy clean-local lock help
+.PHONY: dev test check package package-lambda package-vercel test-deploy clean-local lock help
 .DEFAULT_GOAL := help
 
 help:
@@ -39,8 +39,12 @@ check: $(venv)/.installed-deploy infra/local/node_modules/.installed
 	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-logo
 	@echo "environment and SQL" && $(python) -m infra.local.check
 
-package: $(venv)/.installed-deploy infra/deploy/node_modules/.installed
+package: package-lambda package-vercel
+
+package-lambda: $(venv)/.installed-deploy infra/deploy/node_modules/.installed
 	@$(python) -m infra.package --architecture $(ARCHITECTURE)
+
+package-vercel: $(venv)/.installed-deploy infra/deploy/node_modules/.installed
 	@$(python) -m infra.vercel_build
 
 test-deploy: ARCHITECTURE := $(this_architecture)

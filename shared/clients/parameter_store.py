@@ -13,9 +13,10 @@ from shared.core.settings import Environment, ParameterStoreSettings, read_envir
 BATCH_SIZE = 10
 DEADLINE_S = 2.0
 # Parameter Store gives an account 40 answers a second, so a crowd of instances that start together has to spread: each
-# pause is a random part of twice the one before, six seconds in all, and Lambda gives a start ten.
+# pause is a random part of twice the one before. Lambda gives a start ten seconds, of which importing takes one.
 # source: https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
 ATTEMPTS = 6
+WITHIN_S = 8.0
 FIRST_PAUSE_S = 0.2
 # What waiting does not mend.
 FINAL_REFUSALS = ("AccessDeniedException", "UnrecognizedClientException", "InvalidKeyId", "ValidationException")
@@ -40,12 +41,16 @@ async def load_environment() -> Environment:
 async def read_parameters(settings: ParameterStoreSettings) -> dict[str, str]:
     """Return the parameters that exist, by their name without the path.
 
-    raises  ParametersUnavailable after ATTEMPTS
+    raises  ParametersUnavailable after ATTEMPTS or WITHIN_S
     source  https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
     """
     names = settings.names
     batches = [names[start : start + BATCH_SIZE] for start in range(0, len(names), BATCH_SIZE)]
-    answers = await asyncio.gather(*(_read_batch(settings, batch) for batch in batches))
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            answers = await asyncio.gather(*(_read_batch(settings, batch) for batch in batches))
+    except TimeoutError as error:
+        raise ParametersUnavailable(f"Parameter Store did not give {settings.path} within {WITHIN_S:.0f} s") from error
     return {name: value for answer in answers for name, value in answer.items()}
 
 

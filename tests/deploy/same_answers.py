@@ -1,5 +1,6 @@
 """The shared set of requests, and what of an answer must be the same wherever it comes from."""
 
+import functools
 import io
 import json
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, read_payloads
+from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer
 from tests.harness.tenants import Models, PlanLimits, Tenants
 
 CRON_SECRET = "a cron secret of the tests"
@@ -19,22 +20,14 @@ LIMITS = PlanLimits(requests_per_minute=600, tokens_per_minute=600_000, concurre
 # Just over our own limit, and under those of the platforms.
 TOO_LARGE = 4 * 1024 * 1024 + 1
 
-# What differs between two answers to one request: who asked when, and what was measured in the meantime.
-VARYING_FIELDS = frozenset(
-    {
-        "request_id",
-        "id",
-        "created",
-        "timestamp",
-        "count",
-        "success_rate",
-        "median_latency_ms",
-        "status",
-        "checks",
-        "health",
-        "model_count",
-    }
-)
+# What differs between two answers to one request: who asked when.
+ANY = frozenset({"request_id"})
+COMPLETION = ANY | {"id", "created"}
+PING = ANY | {"count", "timestamp"}
+# What other requests of this session have done to the providers' records in the meantime.
+HEALTH = ANY | {"status", "providers"}
+MODEL = ANY | {"status"}
+PROVIDERS = ANY | {"model_count", "success_rate", "median_latency_ms", "status"}
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")
 SAME_HEADERS = re.compile(
@@ -57,13 +50,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request; its body is sent as it is when it is bytes, else as JSON."""
+    """One request; its body is sent as it is when it is bytes, else as JSON.
+
+    varying: the fields of its answer that two places need not agree on
+    """
 
     name: str
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | dict[str, Any] | None = None
+    varying: frozenset[str] = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +98,15 @@ def questions(cast: Cast) -> Iterator[Question]:
 
 
 def _public_questions() -> Iterator[Question]:
-    yield Question("health", "GET", "/health")
-    yield Question("ping", "GET", "/ping")
+    yield Question("health", "GET", "/health", varying=HEALTH)
+    yield Question("ping", "GET", "/ping", varying=PING)
     yield Question("models", "GET", "/v1/models?q=gpt&limit=2")
     yield Question("models, a wrong query", "GET", "/models?limit=0")
     yield Question("a query with a list and odd characters", "GET", "/models?q=a%26b+%C3%A9&q=gpt&free=true")
-    yield Question("a model whose id has a slash", "GET", "/v1/models/openai/gpt-5-mini")
-    yield Question("a model whose slash is escaped", "GET", "/v1/models/openai%2Fgpt-5-mini")
+    yield Question("a model whose id has a slash", "GET", "/v1/models/openai/gpt-5-mini", varying=MODEL)
+    yield Question("a model whose slash is escaped", "GET", "/v1/models/openai%2Fgpt-5-mini", varying=MODEL)
     yield Question("no such model", "GET", "/models/none/s%C3%BCch")
-    yield Question("providers", "GET", "/v1/providers")
+    yield Question("providers", "GET", "/v1/providers", varying=PROVIDERS)
     yield Question("readiness", "GET", "/healthz")
     yield Question("unknown path", "GET", "/v1/none")
     yield Question("the root", "GET", "/")
@@ -140,14 +137,14 @@ def _refused_questions(cast: Cast) -> Iterator[Question]:
 def _answered_questions(cast: Cast) -> Iterator[Question]:
     rich = {**JSON, **cast.rich, "Origin": "https://app.example"}
     body = {"model": cast.model, "messages": [{"role": "user", "content": "Grüß Gott, 世界 👋"}]}
-    yield Question("whole", "POST", PATH, rich, body)
-    yield Question("a key in x-api-key", "POST", PATH, {**JSON, "x-api-key": cast.rich["Authorization"][7:]}, body)
-    yield Question("a stream", "POST", PATH, rich, {**body, "stream": True})
-    yield Question(
-        "with usage", "POST", PATH, rich, {**body, "stream": True, "stream_options": {"include_usage": True}}
-    )
-    yield Question("a stream cut short", "POST", PATH, rich, {**body, "model": cast.cut, "stream": True})
-    yield Question("a test key", "POST", PATH, {**JSON, **cast.test}, body)
+    completion = functools.partial(Question, method="POST", path=PATH, varying=COMPLETION)
+    yield completion("whole", headers=rich, body=body)
+    yield completion("a key in x-api-key", headers={**JSON, "x-api-key": cast.rich["Authorization"][7:]}, body=body)
+    yield completion("a stream", headers=rich, body={**body, "stream": True})
+    with_usage = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    yield completion("a stream with usage", headers=rich, body=with_usage)
+    yield completion("a stream cut short", headers=rich, body={**body, "model": cast.cut, "stream": True})
+    yield completion("a test key", headers={**JSON, **cast.test}, body=body)
 
 
 def _job_questions() -> Iterator[Question]:
@@ -158,39 +155,39 @@ def _job_questions() -> Iterator[Question]:
     yield Question("no such job", "POST", "/internal/jobs/none", scheduler)
 
 
-async def put(question: Question, url: str) -> Answer:
-    """Ask one place and read the whole answer."""
+async def put(question: Question, url: str, *, source_address: str | None = None) -> Answer:
+    """Ask one place and read the whole answer; the request can come from another of this machine's own addresses."""
     content = json.dumps(question.body).encode() if isinstance(question.body, dict) else question.body
     data = None if content is None else io.BytesIO(content)
+    connector = aiohttp.TCPConnector(local_addr=(source_address, 0) if source_address else None)
     async with (
-        aiohttp.ClientSession(timeout=TIMEOUT) as session,
+        aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session,
         session.request(question.method, url + question.path, headers=question.headers, data=data) as response,
     ):
         return Answer(response.status, response.headers.copy(), await response.read())
 
 
-def comparable(answer: Answer) -> dict[str, Any]:
-    """Return what must be the same wherever the answer comes from."""
+def comparable(answer: Answer, varying: frozenset[str]) -> dict[str, Any]:
+    """Return what must be the same wherever the answer comes from: a stream to the byte, but for what varies."""
     headers = {name.lower().removeprefix(RENAMED): value for name, value in answer.headers.items()}
     return {
         "status": answer.status,
         "headers": {name: value for name, value in headers.items() if SAME_HEADERS.fullmatch(name)},
         "present": sorted(name for name in headers if PRESENT_HEADERS.fullmatch(name)),
-        "body": _comparable_body(answer, headers.get("content-type", "")),
+        "body": _comparable_body(answer.raw, headers.get("content-type", ""), varying),
     }
 
 
-def _comparable_body(answer: Answer, content_type: str) -> Any:
+def _comparable_body(raw: bytes, content_type: str, varying: frozenset[str]) -> Any:
+    if not content_type.startswith((STREAM, "application/json")):
+        return raw
+    text = MODEL_NAME.sub("", raw.decode())
     if content_type.startswith(STREAM):
-        return [each if each == "[DONE]" else _comparable_json(each) for each in read_payloads(answer.raw)]
-    return _comparable_json(answer.raw.decode()) if content_type.startswith("application/json") else answer.raw
+        return re.sub(rf'"({"|".join(varying)})":\s*("[^"]*"|\d+)', r'"\1":"varies"', text)
+    return _without_varying(json.loads(text), varying)
 
 
-def _comparable_json(text: str) -> Any:
-    return _without_varying(json.loads(MODEL_NAME.sub("", text)))
-
-
-def _without_varying(value: Any) -> Any:
+def _without_varying(value: Any, varying: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {name: "varies" if name in VARYING_FIELDS else _without_varying(each) for name, each in value.items()}
-    return [_without_varying(each) for each in value] if isinstance(value, list) else value
+        return {name: "varies" if name in varying else _without_varying(each, varying) for name, each in value.items()}
+    return [_without_varying(each, varying) for each in value] if isinstance(value, list) else value

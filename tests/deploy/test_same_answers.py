@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
+from infra.package.groups import find_groups
+from infra.server.gateway import VERCEL_FILE, read_routes
 from tests.deploy.aws.gateway import LambdaGateway
 from tests.deploy.same_answers import JSON, Cast, Question, Target, comparable, make_cast, put, questions
 from tests.deploy.vercel_bundles import VercelGateway
@@ -15,7 +17,10 @@ from tests.functions.chat.client import HELLO, PATH, TIMEOUT, content_of, read_p
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
 
-NAMES = [question.name for question in questions(Cast({"Authorization": ""}, {}, {}, "", "", "", ""))]
+NOBODY = Cast({"Authorization": ""}, {}, {}, "", "", "", "")
+NAMES = [question.name for question in questions(NOBODY)]
+# Another of the addresses that this machine has for itself.
+CLIENT_ADDRESS = "127.0.0.2"
 # Where the request would come from if any of these were believed.
 FORGED_ADDRESS = "203.0.113.7"
 FORGED = {
@@ -66,12 +71,21 @@ def deployed_answers(deployed: Target, tenant: Tenants, make_model: Models) -> A
 
 
 async def ask_all(target: Target, cast: Cast) -> Answers:
-    return {question.name: comparable(await put(question, target.url)) for question in questions(cast)}
+    return {
+        question.name: comparable(await put(question, target.url), question.varying) for question in questions(cast)
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_answer_is_the_same(name: str, local_answers: Answers, deployed_answers: Answers) -> None:
     assert deployed_answers[name] == local_answers[name]
+
+
+def test_every_function_is_asked_something() -> None:
+    routes = read_routes(json.loads(VERCEL_FILE.read_text())["rewrites"])
+    paths = [question.path.partition("?")[0] for question in questions(NOBODY)]
+    asked = {next(route.service for route in routes if route.pattern.fullmatch(path)) for path in paths}
+    assert asked == {group.name for group in find_groups()}
 
 
 def test_the_set_holds_every_kind_of_answer(local_answers: Answers) -> None:
@@ -105,13 +119,17 @@ async def test_the_first_byte_of_a_stream_leaves_before_the_provider_s_last_chun
 async def test_an_address_that_a_client_claims_is_not_believed(
     anywhere: Target, tenant: Tenants, make_model: Models
 ) -> None:
-    inside, outside, model = tenant(), tenant(), make_model()
-    inside.allow_addresses("127.0.0.1/32")
-    outside.allow_addresses(f"{FORGED_ADDRESS}/32")
-    body = {"model": model.id, "messages": HELLO}
+    # The platform's own parts talk to each other from 127.0.0.1, so that address would be one hop too late.
+    allowed = {CLIENT_ADDRESS: 200, "127.0.0.1": 403, FORGED_ADDRESS: 403}
+    customers = {address: tenant() for address in allowed}
+    for address, customer in customers.items():
+        customer.allow_addresses(f"{address}/32")
+    body = {"model": make_model().id, "messages": HELLO}
     for times in (1, 2):
         # A header sent twice must not get through either, as the one that was not looked at.
         forged = [*JSON.items(), *list(FORGED.items()) * times]
-        headers = [CIMultiDict([*forged, *each.headers.items()]) for each in (inside, outside)]
-        statuses = [(await put(Question("forged", "POST", PATH, each, body), anywhere.url)).status for each in headers]
-        assert statuses == [200, 403]
+        for address, customer in customers.items():
+            headers = CIMultiDict([*forged, *customer.headers.items()])
+            question = Question("forged", "POST", PATH, headers, body)
+            answer = await put(question, anywhere.url, source_address=CLIENT_ADDRESS)
+            assert answer.status == allowed[address], address

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from infra.local.environment import gateway_environment
 from infra.local.stack import LocalStack
 from infra.vercel_build import PROJECT
-from infra.vercel_output import Bundle, read_output
+from infra.vercel_output import read_output
 from tests.deploy.same_answers import CRON_SECRET
 from tests.deploy.vercel_edge import Edge
 from tests.deploy.vercel_function import VercelFunction
@@ -36,18 +36,14 @@ class VercelGateway:
     crons: Mapping[str, str]
     cron_secret: str = field(repr=False)
 
-    @property
-    def bundles(self) -> tuple[Bundle, ...]:
-        """What was built, by name."""
-        return tuple(function.bundle for function in self.functions.values())
-
     def fire_cron(self, path: str) -> CronAnswer:
         """Call a job as the platform does when its time has come.
 
         raises  KeyError when the build has no such cron
         source  https://vercel.com/docs/cron-jobs/manage-cron-jobs#securing-cron-jobs
         """
-        self.crons[path]
+        if path not in self.crons:
+            raise KeyError(path)
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=CRON_WITHIN_S)
         headers = {"User-Agent": "vercel-cron/1.0", "Authorization": f"Bearer {self.cron_secret}"}
         try:
@@ -56,10 +52,6 @@ class VercelGateway:
             return CronAnswer(response.status, response.read())
         finally:
             connection.close()
-
-    def log_text(self) -> str:
-        """Return everything that the functions have logged."""
-        return "\n".join(function.log_text() for function in self.functions.values())
 
 
 @contextmanager

@@ -37,7 +37,8 @@ def deployment() -> Deployment:
 
 
 def test_every_route_reaches_the_one_function_that_answers_it(deployment: Deployment) -> None:
-    assert deployment.faults() == []
+    faults = deployment.faults()
+    assert not faults, "\n".join(faults)
 
 
 def test_every_function_has_routes_and_those_of_the_contract_are_among_them(deployment: Deployment) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -148,6 +149,29 @@ async def test_a_connection_that_breaks_off_is_a_failure_and_no_bug(
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(ParametersUnavailable):
             await read_parameters(settings(url, "SECRET_KEY"))
+
+
+async def test_a_start_waits_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameter_store, "WITHIN_S", 0.3)
+    monkeypatch.setattr(parameter_store, "DEADLINE_S", 0.6)
+    released = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await released.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        started_s = time.monotonic()
+        with pytest.raises(ParametersUnavailable, match="within"):
+            await read_parameters(settings(url, "SECRET_KEY"))
+        assert 0.3 <= time.monotonic() - started_s < 0.6
+        released.set()
+
+
+def test_all_the_waiting_fits_into_the_ten_seconds_of_a_start() -> None:
+    assert parameter_store.DEADLINE_S < parameter_store.WITHIN_S < 9
 
 
 async def test_nobody_listening_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
