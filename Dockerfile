@@ -14,8 +14,9 @@ COPY infra/__init__.py infra/
 COPY infra/server/ infra/server/
 COPY shared/ shared/
 COPY functions/ functions/
-# Not compared with the sources' dates, which a copy may change.
-RUN python -m compileall -q --invalidation-mode unchecked-hash /app
+# Byte-code is not compared with the sources' dates, which a copy may change. And whoever checked out the sources may have
+# kept them to himself, but another user runs them.
+RUN python -m compileall -q --invalidation-mode unchecked-hash /app && chmod -R a+rX /app
 
 FROM python:3.12-slim
 WORKDIR /app

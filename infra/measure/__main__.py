@@ -43,7 +43,7 @@ def main() -> int:
     return 0
 
 
-def measure(zips: list[Zip]) -> list[Row]:
+def measure(zips: list[Zip], rounds: int = ROUNDS) -> list[Row]:
     """Import every function from nothing but its own zip.
 
     raises  ImportFailed
@@ -52,7 +52,7 @@ def measure(zips: list[Zip]) -> list[Row]:
         folders = {built.group: _unzip(built, Path(parent)) for built in zips}
         imports = {group: Import((f"functions.{group}.app",), (folder,)) for group, folder in folders.items()}
         imports[BASELINE] = Import(("fastapi", "aiohttp"), (folders[BASELINE_GROUP],))
-        costs = run_in_turn(imports, ROUNDS)
+        costs = run_in_turn(imports, rounds)
     return [
         Row(
             group=built.group,

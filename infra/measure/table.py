@@ -9,7 +9,7 @@ BEGIN = "<!-- written by `python -m infra.measure --write` -->\n"
 END = "<!-- end of what is written -->\n"
 COLUMNS = ("function", "unzipped MB", "modules imported", "import CPU, ms", "times `import fastapi, aiohttp`")
 HEAD = f"| {' | '.join(COLUMNS)} |\n|---|--:|--:|--:|--:|\n"
-ROW = re.compile(r"\| `(?P<group>\w+)` \| (?P<unzipped_mb>[\d.]+) \| (?P<modules>\d+) \| \d+ \| (?P<ratio>[\d.]+) \|")
+ROW = re.compile(r"\| `(\w+)` \| ([\d.]+) \| (\d+) \| (\d+) \| ([\d.]+) \|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,11 @@ def write_table(file: Path, rows: Sequence[Row]) -> None:
     file.write_text(f"{before}{BEGIN}\n{format_table(rows)}\n{END}{after}")
 
 
-def read_sizes_mb(file: Path) -> dict[str, float]:
-    """Return what the table says each function's zip unpacks to."""
+def read_table(file: Path) -> dict[str, Row]:
+    """Return what the table says of each function."""
     _, _, rest = file.read_text().partition(BEGIN)
     table, _, _ = rest.partition(END)
-    return {row["group"]: float(row["unzipped_mb"]) for row in ROW.finditer(table)}
+    return {
+        group: Row(group, float(unzipped_mb), int(modules), float(import_ms), float(ratio))
+        for group, unzipped_mb, modules, import_ms, ratio in ROW.findall(table)
+    }

@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 RUN_WITHIN_S = 300
+# A builder's commands make files that everyone may read, whatever the rights of this machine's user are.
+UMASK = 0o022
 INSTRUCTION = re.compile(r"(?P<name>[A-Z]+)\s+(?P<rest>.*)")
 # The image's own folders, where a command names them; the rest of the machine stays as it is.
 OWN_FOLDER = re.compile(r"(?<![\w.\-/])/(?=(?:app|venv|locks)\b)")
@@ -97,13 +99,14 @@ class ImageBuilder:
             else:
                 place = stage.here(target) / found.name if target.endswith("/") else stage.here(target)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(found, place)
+                shutil.copy(found, place)  # with its rights, as a builder copies
 
     def _run(self, stage: Stage, command: str) -> None:
         stage.path.mkdir(parents=True, exist_ok=True)
         here = OWN_FOLDER.sub(f"{stage.root}/", command)
         environment = {**os.environ, **stage.environment}
-        subprocess.run(["/bin/sh", "-c", here], cwd=stage.path, env=environment, timeout=RUN_WITHIN_S, check=True)
+        shell = ["/bin/sh", "-c", here]
+        subprocess.run(shell, cwd=stage.path, env=environment, umask=UMASK, timeout=RUN_WITHIN_S, check=True)
 
 
 def read_dockerfile(path: Path) -> Iterator[Instruction]:

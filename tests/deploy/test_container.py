@@ -5,7 +5,9 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -27,6 +29,8 @@ STORE_VARIABLES = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "UPSTASH_REDIS_R
 RECIPE = re.compile(r"^python3\.12 - <<'END' > first-key\.sql\n(.*?)^END$", re.MULTILINE | re.DOTALL)
 MODEL = "openai/gpt-5-mini"
 POLL_S = 0.05
+# How a container listens, since Docker reaches it from outside. Here, where everything is one machine, it must not.
+EVERYWHERE, HERE = "--host 0.0.0.0", f"--host {LOOPBACK}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return ImageBuilder(context=ROOT, scratch=scratch, base=make_base(scratch / "base")).build()
 
 
+def _command(image: Stage) -> tuple[str, ...]:
+    """Return the image's own command, kept to this machine."""
+    *shell, line = image.command
+    return (*shell, line.replace(EVERYWHERE, HERE))
+
+
 def _service(image: Stage, port: int, variables: dict[str, str]) -> Service:
     return Service(
         name=NAME,
-        command=("/usr/bin/env", "-C", str(image.path), *image.command),
+        command=("/usr/bin/env", "-C", str(image.path), *_command(image)),
         environment={**image.environment, **variables, "PORT": str(port)},
         is_ready=lambda: accepts_connections(port),
         stop_signal=signal.Signals[image.stop_signal],
@@ -106,6 +116,10 @@ def documented_key(stack: LocalStack) -> str:
 def test_it_answers_that_it_is_ready(container: Container) -> None:
     assert container.ask("GET", "/healthz") == (200, {"status": "ready"})
     assert container.ask("GET", "/health")[1]["checks"]["database"] == "ok"
+
+
+def test_it_listens_on_every_address_of_its_machine(image: Stage) -> None:
+    assert image.command[-1].split().count("0.0.0.0") == image.command[-1].count(EVERYWHERE) == 1
 
 
 def test_it_lists_the_models(container: Container) -> None:
@@ -161,7 +175,7 @@ def test_its_health_check_sees_whether_it_runs(container: Container) -> None:
 def test_the_signal_reaches_python_which_ends_in_order(image: Stage, variables: dict[str, str]) -> None:
     (port,) = choose_free_ports(1)
     environment = {**image.environment, **variables, "PORT": str(port)}
-    process = subprocess.Popen(image.command, cwd=image.path, env=environment, start_new_session=True)
+    process = subprocess.Popen(_command(image), cwd=image.path, env=environment, start_new_session=True)
     try:
         _wait_until_it_listens(port, process)
         process.send_signal(signal.Signals[image.stop_signal])
@@ -183,7 +197,7 @@ def test_without_a_variable_it_refuses_to_start_and_names_it(
     given = {name: value for name, value in variables.items() if name != missing}
     environment = {**image.environment, **given, "PORT": str(port)}
     result = subprocess.run(
-        image.command, cwd=image.path, env=environment, capture_output=True, text=True, timeout=30, check=False
+        _command(image), cwd=image.path, env=environment, capture_output=True, text=True, timeout=30, check=False
     )
     assert result.returncode != 0
     assert f"{missing} is not set" in result.stderr
@@ -202,6 +216,31 @@ def test_everything_is_compiled_before_it_runs(image: Stage) -> None:
     assert len(sources) > 50
     missing = [path for path in sources if not (path.parent / "__pycache__" / f"{path.stem}.cpython-312.pyc").exists()]
     assert missing == []
+
+
+def test_everything_may_be_read_by_the_user_that_it_runs_as(image: Stage) -> None:
+    paths = [path for path in image.root.rglob("*") if not path.is_symlink()]
+    assert len(paths) > 500
+    folder_rights, file_rights = stat.S_IROTH | stat.S_IXOTH, stat.S_IROTH
+    wanted = {path: folder_rights if path.is_dir() else file_rights for path in paths}
+    assert [path for path, rights in wanted.items() if path.stat().st_mode & rights != rights] == []
+
+
+def test_both_stages_stand_on_the_same_image_with_the_repositorys_python() -> None:
+    images = [line.rest.split()[0] for line in read_dockerfile(ROOT / "Dockerfile") if line.name == "FROM"]
+    python = (ROOT / ".python-version").read_text().strip()
+    # What the first stage installs is for one Python and one C library; the second runs it.
+    assert images == [f"python:{python}-slim"] * 2
+
+
+def test_only_wheels_with_the_locks_hashes_are_installed() -> None:
+    commands = [line.rest for line in read_dockerfile(ROOT / "Dockerfile") if line.name == "RUN"]
+    (installing,) = [shlex.split(command) for command in commands if re.search(r"\binstall\b", command)]
+    assert installing.count("install") == 1
+    assert {"--require-hashes", "--only-binary"} <= {*installing}
+    assert installing[installing.index("--only-binary") + 1] == ":all:"
+    (lock,) = [installing[at + 1] for at, word in enumerate(installing) if word in ("-r", "--requirement")]
+    assert lock == "/locks/container.txt"
 
 
 def test_it_does_not_run_as_root_and_starts_without_a_shell_around_it(image: Stage) -> None:

@@ -8,16 +8,24 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.aws.settings_check import settings_class
 from infra.local.stack import ROOT
-from shared.core import settings
+from infra.package.groups import find_groups
 from shared.core.settings import PLATFORM_SIGNS, PLATFORMS, SettingsError
 from shared.web.under_way import STOP_LIMIT_S as SETTLING_LIMIT_S
 from tests.deploy.dockerfile import read_dockerfile
+from tests.infra.aws.serverless import resources
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
 TOOL = re.compile(r"npx (\w+)(?:@(\S+))?")
 LISTED_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ALARMS = re.compile(r"there are (\w+) alarms")
+NUMBERS = (
+    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+GROUPS = [group.name for group in find_groups()]
 # Enough for every setting to be read; each settings class takes what it knows.
 FULL = {
     "SUPABASE_URL": "https://project.example",
@@ -55,17 +63,18 @@ def _column(group: str) -> dict[str, str]:
 
 
 def _read_settings(group: str, environment: dict[str, str]) -> None:
-    getattr(settings, f"{group.title()}Settings").read(environment)
+    settings_class(group).read(environment)
 
 
 def test_every_tool_is_named_with_one_version_and_the_tests_own_where_they_have_it() -> None:
     named: dict[str, set[str]] = {}
     for name, version in TOOL.findall(PAGE):
         named.setdefault(name, set()).add(version)
-    own = json.loads((ROOT / "infra" / "deploy" / "package.json").read_text())["dependencies"]
+    own = json.loads((ROOT / "infra" / "deploy" / "package.json").read_text())
     assert set(named) == {"supabase", "vercel"}
     assert all(len(versions) == 1 and "" not in versions for versions in named.values()), named
-    assert named["vercel"] == {own["vercel"]}
+    assert named["vercel"] == {own["dependencies"]["vercel"]}
+    assert named["supabase"] == {own["optionalDependencies"]["@supabase/cli-linux-x64"]}
 
 
 def test_the_table_names_every_variable() -> None:
@@ -73,7 +82,7 @@ def test_the_table_names_every_variable() -> None:
     assert set(_column("chat")) == listed
 
 
-@pytest.mark.parametrize("group", ["catalog", "chat", "scheduled"])
+@pytest.mark.parametrize("group", GROUPS)
 def test_a_function_reads_what_the_table_says_and_needs_what_it_calls_needed(group: str) -> None:
     column = _column(group)
     environment = Noting(FULL)
@@ -88,6 +97,16 @@ def _needed_by(group: str) -> Iterator[str]:
             _read_settings(group, {key: value for key, value in FULL.items() if key != name})
         except SettingsError:
             yield name
+
+
+def test_the_table_has_a_column_for_every_function_and_no_other() -> None:
+    header, *_ = _table("The variables")
+    assert sorted(header) == sorted(["variable", *GROUPS, ""])
+
+
+def test_the_page_counts_the_alarms_that_are_there() -> None:
+    there = [name for name, each in resources().items() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert ALARMS.findall(PAGE) == [NUMBERS[len(there)]]
 
 
 def test_every_source_of_an_address_is_explained_and_no_other() -> None:

@@ -14,6 +14,7 @@ import pytest
 from infra.aws.template import ROOT, read_functions
 from infra.local.processes import inherited_environment
 from infra.package.dependencies import ARCHITECTURES
+from tests.infra.aws.serverless import has_address, is_scheduled, streams
 
 OSLS = ROOT / "infra" / "deploy" / "node_modules" / ".bin" / "osls"
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
@@ -23,6 +24,7 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/functions-of-ai-gateway"
 FUNCTIONS = read_functions()
 # Each function's resource, and the group that it is.
 GROUPS = {f"{function.logical_name}LambdaFunction": group for group, function in FUNCTIONS.items()}
+STREAMING = {group for group, function in FUNCTIONS.items() if streams(function)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ def test_a_functions_variables_are_names_and_settings_and_no_value_from_outside(
         assert variables["PARAMETERS_PATH"].startswith("/ai-gateway/")
 
 
-def test_chat_streams_through_the_api_and_every_other_function_answers_at_once(template: Template) -> None:
+def test_what_streams_does_so_through_the_api_and_every_other_function_answers_at_once(template: Template) -> None:
     for group, integration in integrations(template):
         address = "".join(part for part in integration["Uri"]["Fn::Join"][1] if isinstance(part, str))
-        if group == "chat":
+        if streams(FUNCTIONS[group]):
             assert integration["ResponseTransferMode"] == "STREAM"
             assert address.endswith(":lambda:path/2021-11-15/functions//response-streaming-invocations")
-            assert integration["TimeoutInMillis"] == template.property("ChatLambdaFunction", "Timeout") * 1000
+            assert integration["TimeoutInMillis"] == FUNCTIONS[group].block["timeout"] * 1000
         else:
             assert "ResponseTransferMode" not in integration
             assert address.endswith(":lambda:path/2015-03-31/functions//invocations")
@@ -131,7 +133,7 @@ def integrations(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         yield GROUPS[called], integration
 
 
-def test_only_api_gateway_the_schedules_and_chats_own_address_call_a_function(template: Template) -> None:
+def test_only_api_gateway_its_schedules_and_its_own_address_call_a_function(template: Template) -> None:
     callers: dict[str, set[str]] = {group: set() for group in FUNCTIONS}
     for permission in template.of_type("AWS::Lambda::Permission").values():
         properties = permission["Properties"]
@@ -139,14 +141,16 @@ def test_only_api_gateway_the_schedules_and_chats_own_address_call_a_function(te
         assert by_address or "SourceArn" in properties
         callers[GROUPS[properties["FunctionName"]["Fn::GetAtt"][0]]].add(properties["Principal"])
     for group, principals in callers.items():
-        also = {"chat": {"*"}, "scheduled": {"events.amazonaws.com"}}.get(group, set())
-        assert principals == {"apigateway.amazonaws.com"} | also
+        expected = {"apigateway.amazonaws.com"}
+        expected |= {"*"} if has_address(FUNCTIONS[group]) else set()
+        expected |= {"events.amazonaws.com"} if is_scheduled(FUNCTIONS[group]) else set()
+        assert principals == expected
 
 
-def test_chat_has_an_address_of_its_own_that_streams(template: Template) -> None:
-    (url,) = template.of_type("AWS::Lambda::Url").values()
-    assert url["Properties"]["TargetFunctionArn"]["Fn::GetAtt"][0] == "ChatLambdaFunction"
-    assert url["Properties"]["InvokeMode"] == "RESPONSE_STREAM"
+def test_what_streams_has_an_address_of_its_own_that_streams_and_nothing_else_has_one(template: Template) -> None:
+    urls = [each["Properties"] for each in template.of_type("AWS::Lambda::Url").values()]
+    assert {GROUPS[url["TargetFunctionArn"]["Fn::GetAtt"][0]] for url in urls} == STREAMING
+    assert {url["InvokeMode"] for url in urls} == {"RESPONSE_STREAM"}
 
 
 def test_the_api_is_regional_and_speaks_no_tls_before_1_2(template: Template) -> None:
@@ -182,17 +186,19 @@ def test_no_function_reserves_instances_or_keeps_versions(template: Template) ->
 
 
 def test_the_addresses_the_archive_and_the_queue_are_told(template: Template) -> None:
-    assert {"ServiceEndpoint", "ChatLambdaFunctionUrl", "ArchiveBucketName", "FailedJobsQueueUrl"} <= set(
-        template.outputs
-    )
+    urls = {f"{FUNCTIONS[group].logical_name}LambdaFunctionUrl" for group in STREAMING}
+    assert {"ServiceEndpoint", "ArchiveBucketName", "FailedJobsQueueUrl"} | urls <= set(template.outputs)
 
 
 def test_an_architecture_chooses_the_adapter_made_for_it(plain: Template, full: Template) -> None:
     for template, architecture, layer in ((plain, "arm64", "Arm64"), (full, "x86_64", "X86")):
-        functions = template.of_type("AWS::Lambda::Function").values()
-        assert {str(function["Properties"]["Architectures"]) for function in functions} == {f"['{architecture}']"}
-        (arn,) = template.property("ChatLambdaFunction", "Layers")
-        assert f":753240598075:layer:LambdaAdapterLayer{layer}:" in arn["Fn::Sub"]
+        found = template.of_type("AWS::Lambda::Function")
+        assert {str(function["Properties"]["Architectures"]) for function in found.values()} == {f"['{architecture}']"}
+        layers = {GROUPS[name]: function["Properties"].get("Layers", []) for name, function in found.items()}
+        assert {group for group, used in layers.items() if used} == STREAMING
+        for group in STREAMING:
+            (arn,) = layers[group]
+            assert f":753240598075:layer:LambdaAdapterLayer{layer}:" in arn["Fn::Sub"]
 
 
 def test_a_domain_leads_to_the_deployment_of_the_same_template(full: Template) -> None:

@@ -93,6 +93,16 @@ def test_what_holds_a_secret_is_marked_so(folder: TerraformFolder) -> None:
             assert output.get("sensitive") is True, name
 
 
+@pytest.mark.parametrize(
+    ("folder", "resource"),
+    [("vercel", "random_password.secret_key"), ("stores", "supabase_project.gateway")],
+    ids=["the key of the customers' keys", "the ledger"],
+)
+def test_what_cannot_be_had_back_is_destroyed_by_no_command(folder: str, resource: str) -> None:
+    (lifecycle,) = TerraformFolder(TERRAFORM_FOLDER / folder).typed("resource")[resource]["lifecycle"]
+    assert lifecycle["prevent_destroy"] is True
+
+
 def test_vercel_gets_exactly_the_variables_that_the_functions_read() -> None:
     stores = TerraformFolder(TERRAFORM_FOLDER / "stores").locals["environment"]
     given = {**VERCEL.locals["environment"], **VERCEL.locals["provider_environment"]}

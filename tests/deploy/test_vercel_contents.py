@@ -4,12 +4,12 @@ import re
 
 import pytest
 
+from infra.measure.budget import MAX_CHAT_BYTES
 from infra.package.groups import find_groups
 from infra.vercel_build import PROJECT
 from infra.vercel_output import MAIN_FILE, Bundle, read_output
 from shared.core.settings import DEFAULT_TIME_LIMIT_S
 
-CHAT_SIZE_LIMIT_BYTES = 35_000_000
 # Some things are Vercel's own; its runtime brings what it needs within its folder.
 RUNTIME = "vercel_runtime"
 VENDORED = re.compile(r"_vendor/(?P<name>[^/]+)-(?P<version>[^/-]+)\.dist-info/METADATA")
@@ -49,7 +49,7 @@ def test_chat_has_no_heavy_client_and_stays_small(bundles: dict[str, Bundle]) ->
     chat = bundles["chat"]
     packages = {path.split("/")[1].lower() for path in chat.files if path.startswith("_vendor/")}
     assert packages & {"boto3", "botocore", "httpx", "mangum", "openai", "resend", "stripe", "supabase"} == set()
-    assert chat.size_bytes <= CHAT_SIZE_LIMIT_BYTES
+    assert chat.size_bytes <= MAX_CHAT_BYTES
 
 
 def test_chat_s_time_limit_is_the_one_that_it_believes_in_unless_told(bundles: dict[str, Bundle]) -> None:

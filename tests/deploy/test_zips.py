@@ -8,17 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from infra.measure.budget import MAX_CHAT_BYTES
 from infra.measure.imports import Import, run_import
-from infra.measure.table import read_sizes_mb
+from infra.measure.table import read_table
 from infra.package.build import BUILD_FOLDER, START_SCRIPT, build_zips
 from infra.package.bytecode import TASK_ROOT
-from infra.package.dependencies import this_architecture
+from infra.package.dependencies import ARCHITECTURES, Architecture, this_architecture
 from infra.package.groups import ROOT, Group, find_groups
 
-MAX_CHAT_BYTES = 35_000_000
 README_TOLERANCE = 0.1
+MODULES_TOLERANCE = 10
 # The second field of a .pyc: made from a hash of the source that nobody checks at import (PEP 552).
 UNCHECKED_HASH = (1).to_bytes(4, "little")
+# What a shared library is for stands in its head: e_machine, two bytes after the file's identity and type.
+# source  https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+E_MACHINE = slice(18, 20)
+E_MACHINES: dict[Architecture, int] = {"arm64": 183, "x86_64": 62}
 GROUPS = find_groups()
 each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 
@@ -39,15 +44,20 @@ def test_chat_is_small_with_its_byte_code() -> None:
 def test_the_readme_says_what_every_zip_unpacks_to() -> None:
     built_mb = {group.name: _unzipped_bytes(group.name) / 1_000_000 for group in GROUPS}
 
-    assert read_sizes_mb(ROOT / "README.md") == pytest.approx(built_mb, rel=README_TOLERANCE)
+    written_mb = {group: row.unzipped_mb for group, row in read_table(ROOT / "README.md").items()}
+    assert written_mb == pytest.approx(built_mb, rel=README_TOLERANCE)
 
 
 @each_group
-def test_a_function_is_imported_from_its_zip_alone(group: Group, tmp_path: Path) -> None:
+def test_a_function_is_imported_from_its_zip_alone_and_loads_what_the_readme_says(group: Group, tmp_path: Path) -> None:
     with _open(group.name) as archive:
         archive.extractall(tmp_path)
 
-    assert f"functions.{group.name}.app" in run_import(Import((f"functions.{group.name}.app",), (tmp_path,))).loaded
+    loaded = run_import(Import((f"functions.{group.name}.app",), (tmp_path,))).loaded
+
+    assert f"functions.{group.name}.app" in loaded
+    written = read_table(ROOT / "README.md")[group.name].modules
+    assert len(loaded) == pytest.approx(written, abs=MODULES_TOLERANCE)
 
 
 @each_group
@@ -83,3 +93,20 @@ def test_two_builds_in_different_folders_are_the_same_bytes(tmp_path: Path) -> N
 
     one, other = (hashlib.sha256(built.path.read_bytes()).hexdigest() for built in zips)
     assert one == other
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_shared_library_is_for_the_architecture_that_was_asked_for(
+    architecture: Architecture, tmp_path: Path
+) -> None:
+    # Packages are installed once for all builds, also for the architecture that this machine is not.
+    (tmp_path / "packages").symlink_to(BUILD_FOLDER / "packages")
+
+    (built,) = build_zips(find_groups(["chat"]), architecture=architecture, build_folder=tmp_path)
+
+    with zipfile.ZipFile(built.path) as archive:
+        heads = {name: archive.read(name)[:20] for name in archive.namelist() if ".so" in Path(name).suffixes}
+    assert len(heads) > 5
+    assert {head[:4] for head in heads.values()} == {b"\x7fELF"}
+    machines = {name: int.from_bytes(head[E_MACHINE], "little") for name, head in heads.items()}
+    assert set(machines.values()) == {E_MACHINES[architecture]}, machines

@@ -3,11 +3,10 @@
 import sysconfig
 from pathlib import Path
 
+from infra.measure.budget import MAX_CHAT_RATIO
 from infra.measure.imports import Import, run_import, run_in_turn, typical_ratio
 from infra.package.groups import ROOT
 
-# Of a cold start's price, this much may be ours: imports of FastAPI and aiohttp are the rest.
-MAX_RATIO = 1.25
 ROUNDS = 9
 HEAVY = ("supabase", "stripe", "boto3", "botocore", "resend", "openai", "httpx")
 FOLDERS = (ROOT, Path(sysconfig.get_path("purelib")))
@@ -30,4 +29,4 @@ def test_importing_the_chat_function_costs_a_quarter_more_than_fastapi_and_aioht
     runs = run_in_turn(imports, ROUNDS)
 
     ratio = typical_ratio(runs["chat"], runs["libraries"])
-    assert ratio <= MAX_RATIO, f"importing chat costs {ratio:.2f} times what importing fastapi and aiohttp does"
+    assert ratio <= MAX_CHAT_RATIO, f"importing chat costs {ratio:.2f} times what importing fastapi and aiohttp does"

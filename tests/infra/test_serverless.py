@@ -12,8 +12,8 @@ import pytest
 from infra.aws.settings_check import settings_class
 from infra.aws.template import ROOT, TEMPLATE, DeployedFunction, read_functions, read_template
 from shared.core.settings import PLATFORM_SIGNS
+from tests.infra.aws.serverless import FRAGMENTS, resources, streams
 
-FRAGMENTS = sorted((ROOT / "infra" / "aws").glob("*.yml"))
 FUNCTIONS = read_functions()
 GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 # Counts proxies of our own, of which there are none before Lambda.
@@ -22,10 +22,6 @@ PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\
 SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
-
-
-def resources() -> dict[str, dict[str, Any]]:
-    return {name: resource for path in FRAGMENTS for name, resource in read_template(path).get("Resources", {}).items()}
 
 
 def role_of(function: DeployedFunction) -> dict[str, Any]:
@@ -62,12 +58,10 @@ def test_every_fragment_is_included() -> None:
 
 
 @each_function
-def test_a_function_has_its_own_zip_memory_and_time_limit(function: DeployedFunction) -> None:
+def test_a_function_has_its_own_zip(function: DeployedFunction) -> None:
     assert function.block["package"] == {
         "artifact": f".build/lambda/${{self:provider.architecture}}/{function.group}.zip"
     }
-    assert isinstance(function.block["memorySize"], int)
-    assert isinstance(function.block["timeout"], int)
 
 
 def test_no_two_functions_share_a_role() -> None:
@@ -154,81 +148,7 @@ def test_a_handler_is_there(function: DeployedFunction) -> None:
         assert callable(app.handler)
 
 
-@each_function
-def test_a_function_streams_altogether_or_not_at_all(function: DeployedFunction) -> None:
-    transfer_modes = {event["http"].get("response", {}).get("transferMode") for event in http_events(function)}
-    adapter = {name for name in function.environment if name.startswith("AWS_L")}
-    assert transfer_modes == ({"STREAM"} if streams(function) else {None})
-    assert bool(adapter) == bool(function.block.get("layers")) == streams(function)
-
-
-@each_function
-def test_a_function_knows_its_own_time_limit(function: DeployedFunction) -> None:
-    if "FUNCTION_TIME_LIMIT_S" in function.environment:
-        assert int(function.environment["FUNCTION_TIME_LIMIT_S"]) == function.block["timeout"]
-    if streams(function):
-        # source: https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
-        assert function.environment["CONNECTION_SILENCE_LIMIT_S"] == "300"
-        assert {event["http"]["timeoutInMillis"] for event in http_events(function)} == {
-            function.block["timeout"] * 1000
-        }
-
-
-def streams(function: DeployedFunction) -> bool:
-    return bool(function.block["handler"].endswith(".sh"))
-
-
-def http_events(function: DeployedFunction) -> list[dict[str, Any]]:
-    return [event for event in function.block["events"] if "http" in event]
-
-
-def test_a_job_that_failed_on_every_attempt_waits_in_the_queue_for_two_weeks() -> None:
-    scheduled = FUNCTIONS["scheduled"].block
-    assert scheduled["destinations"]["onFailure"] == {"type": "sqs", "arn": {"Fn::GetAtt": ["FailedJobs", "Arn"]}}
-    assert resources()["FailedJobs"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
-
-
-@each_function
-def test_an_alarm_tells_of_a_functions_errors(function: DeployedFunction) -> None:
-    name = {"Ref": f"{function.logical_name}LambdaFunction"}
-    watched = [
-        alarm["Dimensions"]
-        for alarm in alarms()
-        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
-    ]
-    assert [{"Name": "FunctionName", "Value": name}] in watched
-
-
-def test_alarms_tell_of_failed_jobs_missed_jobs_throttles_and_server_errors() -> None:
-    metrics = {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms()}
-    assert metrics == {
-        ("AWS/Lambda", "Errors"),
-        ("AWS/Lambda", "Throttles"),
-        ("AWS/Lambda", "Url5xxCount"),
-        ("AWS/Events", "Invocations"),
-        ("AWS/SQS", "NumberOfMessagesSent"),
-        ("AWS/ApiGateway", "5XXError"),
-    }
-
-
-def test_every_alarm_tells_the_topic_when_there_is_one() -> None:
-    told = {"Fn::If": ["HasAlarmEmail", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
-    assert [alarm for alarm in alarms() if alarm["AlarmActions"] != told] == []
-    assert resources()["AlarmTopic"]["Condition"] == "HasAlarmEmail"
-
-
-def test_the_alarms_are_those_that_cost_nothing_and_one_for_each_further_function() -> None:
-    assert len(alarms()) <= max(10, len(GROUPS) + 4)
-
-
-def alarms() -> list[dict[str, Any]]:
-    return [each["Properties"] for each in resources().values() if each["Type"] == "AWS::CloudWatch::Alarm"]
-
-
-def test_the_archive_is_private_encrypted_and_outlives_the_stack() -> None:
-    bucket = resources()["ArchiveBucket"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
-    properties = bucket["Properties"]
-    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
-    assert len(properties["PublicAccessBlockConfiguration"]) == 4
-    assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+def test_the_api_takes_no_old_tls_under_its_own_host_name_either() -> None:
+    policy = read_template()["provider"]["apiGateway"]["endpoint"]["securityPolicy"]
+    assert policy.startswith("SecurityPolicy_TLS13_1_2_PFS_")
+    assert resources()["ApiDomain"]["Properties"]["SecurityPolicy"] == policy

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from infra.aws.template import read_functions
 from infra.package.groups import ROOT, find_groups
 from infra.vercel_build import list_sources
 
 GROUPS = [group.name for group in find_groups()]
 SETTINGS: dict[str, Any] = json.loads((ROOT / "vercel.json").read_text())
-# What the Pro plan allows; 300 s is Hobby's. source: https://vercel.com/docs/functions/limitations
+# What the Pro plan and the Hobby plan allow. source: https://vercel.com/docs/functions/limitations
 MAX_DURATION_S = 800
+MAX_DURATION_ON_HOBBY_S = 300
 MAX_MEMORY_MB = 2048
 EVERY_MINUTE = "* * * * *"
 ONCE_A_DAY = re.compile(r"[0-5]?\d (1?\d|2[0-3]) \* \* \*")
@@ -32,9 +34,17 @@ def test_a_service_is_installed_from_its_own_lock_and_holds_its_own_code(group: 
     }
     assert path == f"functions/{group}/app.py"
     assert set(limits) == {"maxDuration", "memory", "excludeFiles"}
-    assert 0 < limits["maxDuration"] <= MAX_DURATION_S
-    assert 0 < limits["memory"] <= MAX_MEMORY_MB
+    assert limits["maxDuration"] <= MAX_DURATION_S
+    assert limits["memory"] <= MAX_MEMORY_MB
     assert limits["excludeFiles"] == f"{{!(functions|shared),!(functions|shared)/**,functions/!({group})/**}}"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_function_has_no_less_memory_than_on_aws_and_no_less_time_that_every_plan_allows(group: str) -> None:
+    on_aws = read_functions()[group].block
+    (limits,) = SETTINGS["services"][group]["functions"].values()
+    assert limits["memory"] >= on_aws["memorySize"]
+    assert limits["maxDuration"] >= min(on_aws["timeout"], MAX_DURATION_ON_HOBBY_S)
 
 
 @pytest.mark.parametrize("cron", SETTINGS["crons"], ids=lambda cron: cron["path"])

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from infra.local.environment import gateway_environment
 from infra.local.ports import LOOPBACK, accepts_connections, choose_free_ports
 from infra.local.processes import Service
 from infra.local.stack import ROOT, LocalStack
+from infra.package.dependencies import this_architecture
 from tests.deploy.aws.account import Account
 from tests.deploy.aws.deployed import Deployed, read_deployed
 from tests.deploy.aws.deployment import SERVICE, deploy, put_parameters
@@ -22,8 +22,6 @@ from tests.deploy.aws.event_bridge import run_schedule
 from tests.deploy.aws.invocation import FunctionError
 from tests.deploy.aws.moto_server import moto_service
 from tests.deploy.same_answers import CRON_SECRET
-
-ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def deployed_account(stack: LocalStack) -> Iterator[Account]:
         stack.start_service(service)
         with tempfile.TemporaryDirectory() as folder:
             put_parameters(account, gateway_environment(stack, {}) | {"CRON_SECRET": CRON_SECRET}, Path(folder))
-            deploy(account, Path(folder), ARCHITECTURES[platform.machine()])
+            deploy(account, Path(folder), this_architecture())
         yield account
     finally:
         stack.processes.stop(service.name)

@@ -1,22 +1,27 @@
 """run.sh as Lambda runs it: from any folder, with the function's own variables and no others."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from infra.aws.template import ROOT
+from infra.aws.template import ROOT, read_functions
 from infra.local.ports import LOOPBACK, accepts_connections, choose_free_ports
 from tests.infra.aws.test_settings_check import VARIABLES
 
 RUN = ROOT / "infra" / "aws" / "run.sh"
 WITHIN_S = 20.0
+# source: pool_idle_timeout in https://github.com/aws/aws-lambda-web-adapter/blob/main/src/lib.rs
+ADAPTER_KEEPS_A_CONNECTION_S = 4
 
 
 def environment(port: int, **variables: str) -> dict[str, str]:
@@ -31,11 +36,15 @@ def environment(port: int, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def started(variables: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([str(RUN)], env=variables, cwd=folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [str(RUN)], env=variables, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         yield process
     finally:
-        process.kill()
+        # The whole session: were the server a child of the script, it would outlive it.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=WITHIN_S)
 
 
@@ -46,11 +55,21 @@ def wait_until_listening(port: int) -> None:
         time.sleep(0.05)
 
 
+def test_the_server_believes_no_proxy_listens_to_the_adapter_alone_and_outwaits_it() -> None:
+    (line,) = (one for one in RUN.read_text().replace("\\\n", " ").splitlines() if one.startswith("exec "))
+    words = shlex.split(line)
+    assert {"--no-proxy-headers", "--no-server-header", "--no-access-log"} <= set(words)
+    options = {name: value for name, value in pairwise(words) if name.startswith("--")}
+    assert (options["--host"], options["--lifespan"]) == (LOOPBACK, "on")
+    assert int(options["--timeout-keep-alive"]) > ADAPTER_KEEPS_A_CONNECTION_S
+
+
 def test_the_function_serves_at_the_adapters_port_and_does_not_name_its_server(tmp_path: Path) -> None:
     (port,) = choose_free_ports(1)
+    ready_path = read_functions()["chat"].environment["AWS_LWA_READINESS_CHECK_PATH"]
     with started(environment(port, **VARIABLES), tmp_path):
         wait_until_listening(port)
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{ready_path}", timeout=5) as answer:
             assert answer.status == 200
             assert answer.headers["server"] is None
 

@@ -29,6 +29,16 @@ def test_the_same_files_in_another_folder_at_another_time_become_the_same_bytes(
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
 
 
+def test_files_that_are_found_in_another_order_become_the_same_bytes(tmp_path: Path) -> None:
+    ours = _folder(tmp_path / "ours", {"shared/log.py": "", "app.py": ""})
+    dependency = _folder(tmp_path / "dependency", {"msgspec/json.py": "", "shared.py": ""})
+
+    write_archive(tmp_path / "first.zip", [ours, dependency])
+    write_archive(tmp_path / "second.zip", [dependency, ours])
+
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+
+
 def test_what_may_be_run_may_be_run_after_unzipping(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "code", {"run.sh": "#!/bin/sh", "app.py": ""})
     (folder / "run.sh").chmod(0o700)
