@@ -3,7 +3,6 @@
 import asyncio
 import io
 import itertools
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +14,8 @@ from yarl import URL
 from infra.local.ports import LOOPBACK
 from infra.vercel_output import BuiltRoute
 from tests.deploy.vercel_function import VercelFunction
+from tests.harness.threaded_proxy import ThreadedProxy
 
-START_WITHIN_S = 10.0
 # source: https://vercel.com/docs/functions/limitations#request-body-size
 BODY_LIMIT_BYTES = 4_500_000
 HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "host", "te", "trailer", "transfer-encoding"})
@@ -25,50 +24,17 @@ OURS_TO_SAY = ("x-forwarded-", "x-vercel-", "x-real-ip", "forwarded")
 NOT_RETURNED = ("server", "date", "connection", "transfer-encoding", "x-vercel-internal-")
 
 
-class Edge:
-    """A server with its own thread and loop, so that it also works while a test blocks."""
+class Edge(ThreadedProxy):
+    """The edge of one deployment."""
 
     def __init__(self, routes: Sequence[BuiltRoute], functions: Mapping[str, VercelFunction]) -> None:
+        super().__init__("edge")
         self._routes = routes
         self._functions = functions
         self._numbers = itertools.count(1)
-        self._loop = asyncio.new_event_loop()
-        self._is_open = threading.Event()
-        self._is_closing = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="vercel-edge")
-        self.url = ""
 
-    def open(self) -> "Edge":
-        """Start to listen on a free port."""
-        self._thread.start()
-        assert self._is_open.wait(START_WITHIN_S), "the edge did not open"
-        return self
-
-    def close(self) -> None:
-        """Stop listening and end the thread."""
-        self._loop.call_soon_threadsafe(self._is_closing.set)
-        self._thread.join(START_WITHIN_S)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=None)
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-            runner = web.ServerRunner(
-                web.Server(lambda request: self._answer(request, session)), shutdown_timeout=0, handle_signals=False
-            )
-            await runner.setup()
-            await web.TCPSite(runner, LOOPBACK, 0, backlog=1024).start()
-            self.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
-            self._is_open.set()
-            await self._is_closing.wait()
-            await runner.cleanup()
-
-    async def _answer(self, request: web.BaseRequest, session: aiohttp.ClientSession) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, session: aiohttp.ClientSession) -> web.StreamResponse:
+        """Route the request to its function, as the platform would have it."""
         function = self._function_at(request.raw_path.partition("?")[0])
         if function is None:
             return _own_answer(404, "NOT_FOUND")

@@ -1,7 +1,6 @@
 """A wire before a store: passes requests on, writes each one down, and breaks when a test says so."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
-from infra.local.ports import LOOPBACK
+from tests.harness.threaded_proxy import ThreadedProxy
 
 NOT_PASSED = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding", "date", "server"})
-START_WITHIN_S = 10.0
 
 
 @dataclass(slots=True)
@@ -41,30 +39,15 @@ class Fault:
     matches: Callable[[Exchange], bool] = lambda _: True
 
 
-class Wire:
-    """A proxy with its own thread and loop, so that it also works while a test blocks."""
+class Wire(ThreadedProxy):
+    """One wire; it breaks only within broken()."""
 
     def __init__(self, target: str) -> None:
+        super().__init__("wire")
         self._target = target.rstrip("/")
         self._exchanges: list[Exchange] = []
         self._fault: Fault | None = None
         self._faults_left: int | None = None
-        self._loop = asyncio.new_event_loop()
-        self._is_open = threading.Event()
-        self._is_closing = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="wire")
-        self.url = ""
-
-    def open(self) -> "Wire":
-        """Start to listen on a free port."""
-        self._thread.start()
-        assert self._is_open.wait(START_WITHIN_S), "the wire did not open"
-        return self
-
-    def close(self) -> None:
-        """Stop listening and end the thread."""
-        self._loop.call_soon_threadsafe(self._is_closing.set)
-        self._thread.join(START_WITHIN_S)
 
     def exchanges(self, path_part: str = "") -> list[Exchange]:
         """Return what passed so far, oldest first."""
@@ -83,25 +66,8 @@ class Wire:
         finally:
             self._fault = None
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=None)
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-            server = web.Server(lambda request: self._pass_on(request, session))
-            runner = web.ServerRunner(server, shutdown_timeout=0, handle_signals=False)
-            await runner.setup()
-            await web.TCPSite(runner, LOOPBACK, 0, backlog=1024).start()
-            self.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
-            self._is_open.set()
-            await self._is_closing.wait()
-            await runner.cleanup()
-
-    async def _pass_on(self, request: web.BaseRequest, session: aiohttp.ClientSession) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, session: aiohttp.ClientSession) -> web.StreamResponse:
+        """Write the request down and pass it on, unless the wire is broken for it."""
         exchange = Exchange(request.method, request.raw_path, await request.read())
         self._exchanges.append(exchange)
         fault = self._take_fault(exchange)

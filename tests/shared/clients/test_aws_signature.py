@@ -1,4 +1,4 @@
-"""The signature against AWS's own examples; tests/deploy compares it with botocore's for our own request."""
+"""The signature against AWS's own examples; in tests/deploy an account that checks signatures takes it."""
 
 from datetime import UTC, datetime
 
