@@ -14,12 +14,13 @@ this_architecture := $(subst aarch64,arm64,$(shell uname -m))
 pip := $(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
 npm := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: dev test check package package-lambda package-vercel test-deploy clean-local lock help
+.PHONY: dev test chaos check package package-lambda package-vercel test-deploy clean-local lock help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make dev          run the whole gateway on this machine (PORT=8000)"
 	@echo "make test         run all tests but those of the built artefacts"
+	@echo "make chaos        hang up, kill, lose answers under load, then check the books (ARGS='kills --count 200')"
 	@echo "make check        format, lint, types, imports, migrations"
 	@echo "make package      build what is deployed: Lambda zips (ARCHITECTURE=arm64) and Vercel bundles"
 	@echo "make test-deploy  build it for this machine and test it as the platforms would run it"
@@ -31,6 +32,9 @@ dev: $(venv)/.installed-local infra/local/node_modules/.installed
 
 test: $(venv)/.installed-test infra/local/node_modules/.installed tests/contract/node_modules/.installed
 	@exec $(python) -m pytest --ignore=tests/deploy $(ARGS)
+
+chaos: $(venv)/.installed-test infra/local/node_modules/.installed
+	@exec $(python) -m tests.chaos $(ARGS)
 
 check: $(venv)/.installed-deploy infra/local/node_modules/.installed
 	@echo "format" && $(python) -m ruff format --check --quiet .

@@ -4,11 +4,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from functions.chat import generations, routes
 from functions.chat.resources import ChatResources
-from functions.chat.routes import router
 from shared.clients.database import Database
+from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
 from shared.clients.redis import Redis
@@ -16,6 +17,7 @@ from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.settings import ChatSettings
 from shared.flows.inference import Inference, configure_providers
+from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
 from shared.routing.health import ProviderHealth
@@ -31,20 +33,28 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = ChatSettings.read(await load_environment())
     stores = settings.stores
     async with open_session() as session:
+        redis = Redis(session, url=stores.redis_url, token=stores.redis_token)
         app.state.resources = ChatResources(
             settings=settings,
             inference=Inference(
                 ledger=Ledger(Database(session, url=stores.supabase_url, key=stores.supabase_key)),
-                limiter=Limiter(Redis(session, url=stores.redis_url, token=stores.redis_token), wall_clock_ms),
+                limiter=Limiter(redis, wall_clock_ms),
+                late=LateSettlements(redis, wall_clock_ms),
                 upstream=Upstream(session),
                 health=ProviderHealth(time.monotonic),
                 providers=configure_providers(settings.providers),
                 time_limit_s=settings.time_limit_s,
                 connection_silence_limit_s=settings.connection_silence_limit_s,
                 silence_limit_s=settings.silence_limit_s,
+                hold_grace_s=settings.hold_grace_s,
+                sees_hang_ups=settings.address_source.tells_of_hang_ups,
+                sealer=Sealer(settings.secret_keys, purpose="kept answers"),
             ),
         )
         yield
 
 
+router = APIRouter()
+router.include_router(routes.router)
+router.include_router(generations.router)
 app = create_app("chat", router, lifespan)

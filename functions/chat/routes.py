@@ -10,6 +10,7 @@ from shared.flows.complete_chat import complete_chat
 from shared.flows.stream_chat import stream_chat
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
+from shared.web.retries import read_claim
 from shared.web.streaming import EventSink, EventStream
 
 router = APIRouter()
@@ -20,7 +21,8 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a chat completion, whole or as a stream."""
     resources = resources_of(request)
     caller = resources.caller_of(request)
-    chat = read_chat_request(await read_json_object(request))
+    body = await read_json_object(request)
+    chat = read_chat_request(body, await read_claim(request, resources.settings.secret_keys))
     if chat.is_stream:
 
         async def produce(sink: EventSink) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from shared.core.ids import ModelId, ProviderSlug
 from shared.flows.chat_request import ChatRequest
+from shared.ledger.types import Claim
 from shared.routing.types import DataCollection, Preferences, Sort
 from shared.web.errors import invalid_request
 from shared.web.openapi import inline_schema
@@ -134,8 +135,8 @@ CHAT_OPENAPI: dict[str, Any] = {
 }
 
 
-def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Check the fields that we read.
+def read_chat_request(body: Mapping[str, Any], claim: Claim | None) -> ChatRequest:
+    """Check the fields that we read; claim is how the request is known again.
 
     raises  InvalidRequest naming the first field that is not as the contract has it
     """
@@ -158,6 +159,7 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         ),
         is_stream=bool(fields.stream),
         is_usage_wanted=bool(fields.stream_options and fields.stream_options.include_usage),
+        claim=claim,
     )
 
 

@@ -39,7 +39,14 @@ async def run_job(resources: ScheduledResources, name: str) -> dict[str, str | i
 
 
 async def _settlement_sweep(resources: ScheduledResources) -> Counts:
-    return {"wallets": await sweep_settlements(resources.ledger)}
+    swept = await sweep_settlements(resources.settlements)
+    return {
+        "late_settled": swept.late.settled,
+        "late_waiting": swept.late.waiting,
+        "dead_letters": swept.late.buried,
+        "wallets": swept.wallets,
+        "answers_erased": swept.answers_erased,
+    }
 
 
 JOBS: Mapping[str, Job] = MappingProxyType({"settlement_sweep": _settlement_sweep})

@@ -9,16 +9,25 @@ from fastapi import FastAPI
 from shared.clients.database import Database
 from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
+from shared.clients.redis import Redis
+from shared.clients.upstream import Upstream
+from shared.core.clock import wall_clock_ms
 from shared.core.settings import ScheduledSettings
+from shared.flows.inference import configure_providers
+from shared.flows.settle_late import LateMeans
+from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
+
+# Nobody waits for a job: a slow Redis is better than a late settlement that stays another minute.
+REDIS_DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledResources:
-    """The jobs' settings and the stores that they work on."""
+    """The jobs' settings and what they work on."""
 
     settings: ScheduledSettings
-    ledger: Ledger
+    settlements: LateMeans
 
 
 @asynccontextmanager
@@ -30,8 +39,17 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
     settings = ScheduledSettings.read(await load_environment())
     stores = settings.stores
     async with open_session() as session:
-        database = Database(session, url=stores.supabase_url, key=stores.supabase_key)
-        yield ScheduledResources(settings=settings, ledger=Ledger(database))
+        redis = Redis(session, url=stores.redis_url, token=stores.redis_token, deadline_s=REDIS_DEADLINE_S)
+        yield ScheduledResources(
+            settings=settings,
+            settlements=LateMeans(
+                late=LateSettlements(redis, wall_clock_ms),
+                ledger=Ledger(Database(session, url=stores.supabase_url, key=stores.supabase_key)),
+                upstream=Upstream(session),
+                providers=configure_providers(settings.providers),
+                clock_ms=wall_clock_ms,
+            ),
+        )
 
 
 def resources_of(app: FastAPI) -> ScheduledResources:

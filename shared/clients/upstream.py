@@ -1,4 +1,4 @@
-"""Calls to model providers: one POST, its answer read piece by piece, every wait with a limit."""
+"""Calls to model providers: a POST whose answer is read piece by piece, a GET of a record; every wait with a limit."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ import aiohttp
 CONNECT_TIMEOUT_S = 10.0
 # The largest answer that is kept whole: a non-stream completion, or an error's text.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+# A provider's record of an answer is about a kilobyte.
+MAX_RECORD_BYTES = 1024 * 1024
 
 
 class UpstreamUnreachable(Exception):
@@ -84,6 +86,29 @@ class Upstream:
             raise UpstreamCut(type(error).__name__) from error
         return _HttpAnswer(response)
 
+    async def get(self, url: str, headers: Mapping[str, str], *, timeout_s: float) -> tuple[int, bytes]:
+        """Fetch a small record; return the status and the whole body.
+
+        raises  UpstreamUnreachable; UpstreamTimeout; UpstreamCut, also for a body over the limit; a retry is safe
+        """
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.get(
+                    url,
+                    headers={**headers, "Accept-Encoding": "identity"},
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+                ) as response,
+            ):
+                return response.status, await _read_whole(response, MAX_RECORD_BYTES)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            raise UpstreamUnreachable(type(error).__name__) from error
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"not complete within {timeout_s} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamCut(type(error).__name__) from error
+
 
 class _HttpAnswer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -101,23 +126,27 @@ class _HttpAnswer:
             raise UpstreamCut(type(error).__name__) from error
 
     async def read_all(self, timeout_s: float) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
         try:
             async with asyncio.timeout(timeout_s):
-                while piece := await self._response.content.readany():
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > MAX_ANSWER_BYTES:
-                        raise UpstreamCut(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+                return await _read_whole(self._response, MAX_ANSWER_BYTES)
         except TimeoutError as error:
             raise UpstreamTimeout(f"not complete within {timeout_s} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamCut(type(error).__name__) from error
-        return b"".join(pieces)
 
     def close(self) -> None:
         if self._response.content.at_eof():
             self._response.release()
         else:
             self._response.close()
+
+
+async def _read_whole(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await response.content.readany():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit_bytes:
+            raise UpstreamCut(f"an answer of more than {limit_bytes} bytes")
+    return b"".join(pieces)

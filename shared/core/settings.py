@@ -21,6 +21,7 @@ MINIMUM_CRON_SECRET_LENGTH = 16
 DEFAULT_TIME_LIMIT_S = 300
 # Reasoning models may think for a minute without a word.
 DEFAULT_SILENCE_LIMIT_S = 120
+DEFAULT_HOLD_GRACE_S = 60
 
 
 class SettingsError(Exception):
@@ -62,6 +63,11 @@ class AddressSource:
     platform: Platform
     trusted_proxies: int = 1
 
+    @property
+    def tells_of_hang_ups(self) -> bool:
+        """Whether a server of our own holds the connection: Lambda never tells, and Vercel may freeze us if it does."""
+        return self.platform in {"direct", "proxy"}
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderCredentials:
@@ -88,9 +94,13 @@ class CatalogSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledSettings:
-    """What the jobs need; without a cron_secret nothing may start them over HTTP."""
+    """What the jobs need; without a cron_secret nothing may start them over HTTP.
+
+    providers: those that can be asked afterwards what an answer used
+    """
 
     stores: StoreSettings
+    providers: Mapping[ProviderSlug, ProviderCredentials]
     cron_secret: str | None = field(repr=False)
 
     @classmethod
@@ -102,7 +112,11 @@ class ScheduledSettings:
         cron_secret = environment.get("CRON_SECRET", "").strip()
         if cron_secret and len(cron_secret) < MINIMUM_CRON_SECRET_LENGTH:
             raise SettingsError(f"CRON_SECRET needs at least {MINIMUM_CRON_SECRET_LENGTH} characters")
-        return cls(stores=StoreSettings.read(environment), cron_secret=cron_secret or None)
+        return cls(
+            stores=StoreSettings.read(environment),
+            providers=_providers(environment),
+            cron_secret=cron_secret or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +163,7 @@ class ChatSettings:
     connection_silence_limit_s: for how long the platform keeps a connection on which nothing is sent. A stream sends
     something every 15 s; a whole completion that would take longer could be paid for and never arrive.
     silence_limit_s: for how long a provider's stream may send nothing before it counts as cut.
+    hold_grace_s: for how long a hold outlives its request's own deadline, for a settlement that is slow.
     secret_keys are newest first: the first one signs, all of them are recognised.
     """
 
@@ -159,6 +174,7 @@ class ChatSettings:
     time_limit_s: int
     connection_silence_limit_s: int
     silence_limit_s: int
+    hold_grace_s: int
 
     @classmethod
     def read(cls, environment: Environment) -> "ChatSettings":
@@ -175,6 +191,7 @@ class ChatSettings:
             time_limit_s=time_limit_s,
             connection_silence_limit_s=_positive_int(environment, "CONNECTION_SILENCE_LIMIT_S", time_limit_s),
             silence_limit_s=_positive_int(environment, "PROVIDER_SILENCE_LIMIT_S", DEFAULT_SILENCE_LIMIT_S),
+            hold_grace_s=_positive_int(environment, "HOLD_GRACE_S", DEFAULT_HOLD_GRACE_S),
         )
 
 

@@ -10,6 +10,7 @@ from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
 from shared.flows.inference import Inference
+from shared.ledger.late import LookUp
 from shared.ledger.types import Attempt, Offer
 from shared.providers.failures import TIMED_OUT, UNREACHABLE, ProviderFailure, classify_status, refusal_for
 from shared.providers.raw_json import MalformedAnswer
@@ -53,12 +54,17 @@ class Trail:
 
     is_reached: a provider may have seen it, so it cannot be voided any more
     is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
+    look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
+    units   started_s: when the request came, on the monotonic clock
     """
+
+    started_s: float
 
     attempts: list[Attempt] = field(default_factory=list)
     is_reached: bool = False
     is_out_of_time: bool = False
     last_offer: Offer | None = None
+    look_up: LookUp | None = None
     first_byte_ms: int | None = None
 
 
@@ -81,7 +87,7 @@ async def attempt_in_turn[T](
         started_s = time.monotonic()
         if trail.attempts and deadline_s - started_s < LEAST_ATTEMPT_S:
             break
-        trail.last_offer = offer
+        trail.last_offer, trail.look_up = offer, None
         try:
             answer = await call(offer)
         except UpstreamUnreachable as error:
@@ -146,6 +152,7 @@ def _note_answer(inference: Inference, offer: Offer, started_s: float, trail: Tr
             is_request_at_fault=False,
             reason="answered",
             first_byte_ms=trail.first_byte_ms,
+            started_ms=_after_ms(trail, started_s),
         )
     )
 
@@ -165,6 +172,7 @@ def _note_failure(
             is_request_at_fault=not failed.is_provider_at_fault,
             reason=reason,
             first_byte_ms=elapsed_ms(started_s),
+            started_ms=_after_ms(trail, started_s),
         )
     )
     log_event(
@@ -176,3 +184,7 @@ def _note_failure(
         reason=reason,
         duration_ms=elapsed_ms(started_s),
     )
+
+
+def _after_ms(trail: Trail, moment_s: float) -> int:
+    return int((moment_s - trail.started_s) * 1000)

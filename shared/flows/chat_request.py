@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.core.errors import InvalidRequest
-from shared.core.ids import ModelId, ProviderSlug
+from shared.core.ids import ModelId, ProviderSlug, format_generation_id
 from shared.flows.attempt_providers import Trail
 from shared.flows.inference import Caller, ConfiguredProvider, Inference
+from shared.flows.kept_answer import AnswerKeeper, open_kept_answer
 from shared.flows.meter import Meter
-from shared.flows.open_meter import MeteredRequest, open_meter
-from shared.ledger.types import Bounds, Offer
+from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
+from shared.ledger.late import LookUp
+from shared.ledger.refusals import answer_not_stored
+from shared.ledger.types import Bounds, Claim, Offer, Replay, RequestFacts
 from shared.providers.openai_chat import build_request
 from shared.providers.request_counts import RequestCounts, count_request
 from shared.providers.request_fields import refuse_unpriced_fields
 from shared.providers.simulated import SIMULATED
+from shared.providers.usage import UsageBounds
 from shared.routing.attempts import allowed_providers, plan_attempts
 from shared.routing.types import DataCollection, Preferences, Sort
 
@@ -26,6 +30,9 @@ DEFAULT_OUTPUT_TOKENS = 4096
 DEFAULT_REASONING_OUTPUT_TOKENS = 16_384
 # More than any model takes, and few enough that no sum overflows.
 MAX_IMAGES = 1_000
+# OpenRouter names every answer in its headers, before its first byte.
+# source: https://openrouter.ai/docs/api-reference/streaming
+GENERATION_ID_HEADER = "X-Generation-Id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,7 @@ class ChatRequest:
 
     models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say;
     is_reasoning_asked: the client speaks of reasoning, whatever the catalog says of the model; thinking_tokens: the
-    budget that it gives to it, 0 when it gives none
+    budget that it gives to it, 0 when it gives none; claim: how the request is known again when it comes again
     """
 
     body: Mapping[str, Any]
@@ -46,11 +53,15 @@ class ChatRequest:
     thinking_tokens: int
     is_stream: bool
     is_usage_wanted: bool
+    claim: Claim | None
 
 
 @dataclass(slots=True, kw_only=True)
 class Chat:
-    """An admitted chat request: its meter, the attempts to make, and the trail of those made."""
+    """An admitted chat request: its meter, the attempts to make, and the trail of those made.
+
+    keeper: keeps the answer for a client that asks again, where one may
+    """
 
     inference: Inference
     request: ChatRequest
@@ -58,6 +69,7 @@ class Chat:
     meter: Meter
     offers: tuple[Offer, ...]
     trail: Trail
+    keeper: AnswerKeeper | None
 
     def provider_of(self, offer: Offer) -> ConfiguredProvider:
         """Return whom the offer is served by."""
@@ -66,8 +78,7 @@ class Chat:
     @property
     def deadline_s(self) -> float:
         """When the request must have ended, on the monotonic clock."""
-        limit_s = self.inference.deadline_s if self.request.is_stream else self.inference.whole_deadline_s
-        return self.meter.started_s + limit_s
+        return self.meter.started_s + _time_limit_s(self.inference, self.request)
 
     def remaining_s(self) -> float:
         """Return the seconds left until the request has to end."""
@@ -77,6 +88,36 @@ class Chat:
         """Tell whether the hold may grow with the answer: a stream that nobody bounded and that hides nothing."""
         is_bounded = self.request.max_output_tokens is not None
         return self.request.is_stream and not (is_bounded or offer.is_reasoning or self.request.is_reasoning_asked)
+
+    @property
+    def facts(self) -> RequestFacts:
+        """What was asked, for the bill."""
+        return RequestFacts(
+            models=self.request.models,
+            choices=self.request.choices,
+            max_output_tokens=self.request.max_output_tokens,
+            image_count=self.counts.image_count,
+            prompt_bytes=self.counts.text_bytes,
+        )
+
+    def usage_bounds(self, offer: Offer) -> UsageBounds:
+        """Return the most that the offer's model can have used."""
+        return UsageBounds(
+            max_input_tokens=max(offer.context_length, offer.input_tokens),
+            max_output_tokens_total=self.request.choices * offer.max_output_tokens,
+        )
+
+    def note_headers(self, offer: Offer, headers: Mapping[str, str]) -> None:
+        """Remember by what the provider can be asked about its answer later, where it can be."""
+        upstream_id = headers.get(GENERATION_ID_HEADER)
+        if upstream_id and self.provider_of(offer).record.generation_path is not None:
+            bounds = self.usage_bounds(offer)
+            self.trail.look_up = LookUp(
+                provider=offer.provider,
+                upstream_id=upstream_id,
+                max_input_tokens=bounds.max_input_tokens,
+                max_output_tokens_total=bounds.max_output_tokens_total,
+            )
 
     def upstream_body(self, offer: Offer) -> bytes:
         """Return what is sent to the offer's provider.
@@ -93,31 +134,49 @@ class Chat:
         )
 
 
-async def open_chat(inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str]) -> Chat:
+async def open_chat(
+    inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str], pulse: Pulse
+) -> Chat | bytes:
     """Check the request, pass the limiter and admission, and plan the attempts.
 
-    raises  UnpricedField, and whatever open_meter raises; nothing is held after any of them
+    shape   bytes: the whole answer, of a request that was answered and paid for before
+    raises  UnpricedField, AnswerNotStored, and whatever open_meter raises; nothing is held after any of them
     """
     refuse_unpriced_fields(request.body)
     counts = count_request(request.body)
     if counts.image_count > MAX_IMAGES:
         raise InvalidRequest(f"messages: at most {MAX_IMAGES} images fit a request.", param="messages")
-    providers = allowed_providers(request.preferences, _available(inference, request.preferences))
     metered = MeteredRequest(
         scope=SCOPE,
         models=request.models,
-        providers=providers,
+        providers=allowed_providers(request.preferences, _available(inference, request.preferences)),
         bounds=_bounds(request, counts),
+        claim=request.claim,
+        time_limit_s=_time_limit_s(inference, request),
     )
-    meter = await open_meter(inference, caller, metered, answer_headers)
+    meter = await open_meter(inference, caller, metered, answer_headers, pulse)
+    if isinstance(meter, Replay):
+        return _kept_answer(inference, meter)
     return Chat(
         inference=inference,
         request=request,
         counts=counts,
         meter=meter,
         offers=plan_attempts(meter.offers, request.preferences, inference.health),
-        trail=Trail(),
+        trail=Trail(meter.started_s),
+        keeper=AnswerKeeper() if request.claim is not None and meter.keeps_answer else None,
     )
+
+
+def _kept_answer(inference: Inference, replay: Replay) -> bytes:
+    answer = open_kept_answer(inference.sealer, replay.answer, replay.cost_nanos)
+    if answer is None:
+        raise answer_not_stored(format_generation_id(replay.generation_id))
+    return answer
+
+
+def _time_limit_s(inference: Inference, request: ChatRequest) -> float:
+    return inference.deadline_s if request.is_stream else inference.whole_deadline_s
 
 
 def _bounds(request: ChatRequest, counts: RequestCounts) -> Bounds:

@@ -9,7 +9,6 @@ from shared.ledger.types import Offer, Quantities, UsageSource
 from shared.providers.raw_json import MalformedAnswer, decode_object
 from shared.providers.usage import (
     ImplausibleUsage,
-    UsageBounds,
     UsageReport,
     encode_usage,
     read_reported_cost,
@@ -38,10 +37,7 @@ def resolve_usage(chat: Chat, offer: Offer, raw_usage: bytes | None, output_byte
     """
     reports_cost = chat.provider_of(offer).record.reports_cost
     cost = read_reported_cost(raw_usage) if reports_cost else None
-    bounds = UsageBounds(
-        max_input_tokens=max(offer.context_length, offer.input_tokens),
-        max_output_tokens_total=chat.request.choices * offer.max_output_tokens,
-    )
+    bounds = chat.usage_bounds(offer)
     try:
         report = read_usage(raw_usage, bounds=bounds)
         if report is not None and raw_usage is not None:

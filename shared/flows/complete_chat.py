@@ -6,11 +6,12 @@ from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
 from shared.flows.inference import Caller, Inference
-from shared.flows.settle_chat import close_unanswered, settle_answer
+from shared.flows.settle_chat import Answered, close_unanswered, settle_answer, usage_if_crashed
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated
 from shared.providers.failures import classify_error
 from shared.providers.openai_chat import Completion, complete_answer, read_completion
+from shared.providers.priced import Priced
 from shared.providers.raw_json import MalformedAnswer
 
 
@@ -26,14 +27,17 @@ async def complete_chat(
 ) -> bytes:
     """Admit the request, have the first provider that can answer it, charge it, and return the completion's JSON.
 
+    A retry of a request that was answered gets that answer again, and is not charged.
     answer_headers gets X-Generation-Id, X-Provider and the rate-limit headers.
 
     raises  GatewayError subclasses; none of them is charged
     """
-    chat = await open_chat(inference, caller, request, answer_headers)
+    chat = await open_chat(inference, caller, request, answer_headers, _stay_silent)
+    if isinstance(chat, bytes):
+        return chat
     is_answered = False
     try:
-        async with chat.meter.kept_alive():
+        async with chat.meter.kept_alive(lambda: usage_if_crashed(chat)):
             answer = await attempt_in_turn(
                 inference,
                 chat.offers,
@@ -50,14 +54,22 @@ async def complete_chat(
 
 
 async def _settle(chat: Chat, answer: _Answer) -> bytes:
-    resolved = resolve_usage(chat, answer.offer, answer.completion.usage, answer.completion.output_bytes)
-    settlement = await settle_answer(chat, answer.offer, resolved, Outcome.COMPLETED)
-    cost = None if settlement is None else settlement.cost_nanos
+    completion = answer.completion
+    resolved = resolve_usage(chat, answer.offer, completion.usage, completion.output_bytes)
     try:
-        return complete_answer(answer.body, usage=resolved.shown, cost=cost)
+        body = complete_answer(answer.body, usage=resolved.shown)
     except MalformedAnswer:
-        # Readable where we looked and nowhere else: it was charged, so it is delivered as it came.
-        return answer.body
+        # Readable where we looked and nowhere else: it is charged, so it is delivered as it came.
+        body = Priced(answer.body)
+    answered = Answered(
+        offer=answer.offer, resolved=resolved, outcome=Outcome.COMPLETED, upstream_id=completion.id, ending=body
+    )
+    settlement = await settle_answer(chat, answered)
+    return body.with_cost(None if settlement is None else settlement.cost_nanos)
+
+
+async def _stay_silent() -> None:
+    """Send nothing to a client that waits for a whole answer."""
 
 
 async def _ask(chat: Chat, offer: Offer) -> _Answer:
@@ -76,6 +88,7 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         timeout_s=chat.remaining_s(),
     )
     await check_status(response)
+    chat.note_headers(offer, response.headers)
     try:
         body = await response.read_all(chat.remaining_s())
     finally:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.clients.fernet import Sealer
 from shared.clients.upstream import Upstream
 from shared.core.ids import ProviderSlug
 from shared.core.settings import ProviderCredentials
 from shared.keys.format import KeyEnvironment
+from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
 from shared.providers.record import Provider
@@ -38,18 +40,24 @@ class ConfiguredProvider:
 class Inference:
     """One function's means for inference, built once.
 
+    sees_hang_ups: the platform tells when a client leaves, and lets us finish then
     units   time_limit_s: the platform's limit on a request; connection_silence_limit_s: its limit on an answer that has
-            not begun; silence_limit_s: for how long a provider may send nothing
+            not begun; silence_limit_s: for how long a provider may send nothing; hold_grace_s: for how long a hold
+            outlives its request's own deadline, for a settlement that is slow
     """
 
     ledger: Ledger
     limiter: Limiter
+    late: LateSettlements
     upstream: Upstream
     health: ProviderHealth
     providers: Mapping[ProviderSlug, ConfiguredProvider]
     time_limit_s: float
     connection_silence_limit_s: float
     silence_limit_s: float
+    hold_grace_s: int
+    sees_hang_ups: bool
+    sealer: Sealer
 
     @property
     def has_providers(self) -> bool:
@@ -60,6 +68,11 @@ class Inference:
     def deadline_s(self) -> float:
         """How long a request may take before we end it ourselves."""
         return max(1.0, self.time_limit_s - RESERVE_S)
+
+    @property
+    def hold_lifetime_s(self) -> int:
+        """How long a hold lives."""
+        return int(self.deadline_s) + self.hold_grace_s
 
     @property
     def whole_deadline_s(self) -> float:

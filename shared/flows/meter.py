@@ -1,22 +1,37 @@
 """An admitted request: its hold, its lease, and the one way in which it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
+from shared.clients.redis import RedisUnavailable
+from shared.core.clock import wall_clock_ms
 from shared.core.errors import StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, PriceId, format_generation_id
 from shared.core.log import log_event
 from shared.flows.inference import RESERVE_S, Inference
+from shared.ledger.late import LateSettlement, LookUp
 from shared.ledger.refusals import extension_error
 from shared.ledger.types import Admitted, Quantities, Refused, Settlement, Unchanged, Usage
 from shared.limits.types import Reservation
 
 SETTLE_DEADLINE_S = RESERVE_S / 2
+# To write a settlement that failed on the list, after all of that.
+PUT_OFF_S = 2.0
 # Between the tries of one settlement, all within its deadline.
 SETTLE_PAUSES_S = (0.2, 1.0)
 RENEW_EVERY_S = 30.0
+# A request that is under way for longer leaves a note for the case that its function dies.
+NOTE_AFTER_S = 1.0
+# The note is due when the hold has let go, whoever's clock is ahead.
+NOTE_GRACE_MS = 2_000
+# A provider's record of an answer that was cut is there after seconds.
+LOOK_UP_AFTER_MS = 5_000
+
+# Says what a request that is under way would come to if its function died now; None while there is nothing to say.
+CrashUsage = Callable[[], tuple[Usage, LookUp] | None]
 
 
 class Meter:
@@ -33,22 +48,25 @@ class Meter:
     ) -> None:
         self.generation_id = generation_id
         self.offers = admitted.offers
+        self.keeps_answer = not admitted.is_zero_retention
         self.started_s = started_s
         self._inference = inference
         self._reservation = reservation
+        self._hold_ends_ms = wall_clock_ms() + inference.hold_lifetime_s * 1000
+        self._crash_note: LateSettlement | None = None
+        self._is_ended = False
+        # A note on its way to the list must not be overtaken by its removal.
+        self._noting = asyncio.Lock()
 
     @asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
-        """Keep the lease while the request is under way, however long it waits for others."""
-        if self._reservation is None:
-            yield
-            return
-        renewal = asyncio.ensure_future(self._renew(self._reservation))
+    async def kept_alive(self, crash_usage: CrashUsage) -> AsyncIterator[None]:
+        """Keep the lease while the request is under way, however long it waits for others, and leave a crash note."""
+        keeping = asyncio.ensure_future(self._keep(crash_usage))
         try:
             yield
         finally:
-            renewal.cancel()
-            await asyncio.wait({renewal})
+            keeping.cancel()
+            await asyncio.wait({keeping})
 
     async def extend(self, price_id: PriceId, quantities: Quantities) -> None:
         """Have the hold cover these total quantities.
@@ -65,44 +83,92 @@ class Meter:
     async def settle(self, usage: Usage) -> Settlement | None:
         """Charge the request and give its lease back, in parallel, whatever happens to the caller.
 
-        shape   None when the ledger did not answer: the customer keeps the answer, and a log line keeps the record
+        shape   None when the ledger did not settle it: the customer keeps the answer, and the sweep charges it later
         """
-        try:
-            settlement, _ = await finish(
-                _both(self._settle(usage), self._release(usage.quantities.tokens)), deadline_s=SETTLE_DEADLINE_S
-            )
-        except TimeoutError:
-            self._log_unsettled(usage, "timeout")
-            return None
+        settlement, _ = await finish(
+            _both(self._settle(usage), self._release(usage.quantities.tokens)),
+            deadline_s=SETTLE_DEADLINE_S + PUT_OFF_S,
+        )
         return settlement
+
+    async def settle_later(self, usage: Usage, look_up: LookUp) -> None:
+        """Leave the request to the sweep, which asks the provider what it used; `usage` stands if it never says.
+
+        The lease is given back now. Without Redis the request is settled at once, by `usage`.
+        """
+        await finish(
+            _both(self._look_up_later(usage, look_up), self._release(usage.quantities.tokens)),
+            deadline_s=SETTLE_DEADLINE_S + PUT_OFF_S,
+        )
 
     async def void(self) -> None:
         """End a request that reached no provider, at no charge, whatever happens to the caller."""
         await finish(_both(self._void(), self._release(0)), deadline_s=SETTLE_DEADLINE_S)
 
-    async def _renew(self, reservation: Reservation) -> None:
+    async def _keep(self, crash_usage: CrashUsage) -> None:
+        renewed_s = time.monotonic()
         while True:
-            await asyncio.sleep(RENEW_EVERY_S)
-            await self._inference.limiter.renew(reservation)
+            await asyncio.sleep(NOTE_AFTER_S)
+            await self._note_crash(crash_usage())
+            if self._reservation is not None and time.monotonic() - renewed_s >= RENEW_EVERY_S:
+                renewed_s = time.monotonic()
+                await self._inference.limiter.renew(self._reservation)
+
+    async def _note_crash(self, found: tuple[Usage, LookUp] | None) -> None:
+        """Write down what the sweep is to do if this function does not live to settle; at most once per provider."""
+        if found is None or (self._crash_note is not None and self._crash_note.look_up == found[1]):
+            return
+        await finish(self._replace_crash_note(self._record(*found)), deadline_s=PUT_OFF_S)
+
+    async def _replace_crash_note(self, note: LateSettlement) -> None:
+        async with self._noting:
+            if self._is_ended:
+                return
+            former, self._crash_note = self._crash_note, note
+            await self._put(note, after_ms=self._hold_ends_ms + NOTE_GRACE_MS - wall_clock_ms())
+            if former is not None:
+                await self._remove(former)
 
     async def _settle(self, usage: Usage) -> Settlement | None:
         try:
-            answer = await self._settle_patiently(usage)
-        except StoreUnavailable:
-            self._log_unsettled(usage, "store_unavailable")
+            async with asyncio.timeout(SETTLE_DEADLINE_S):
+                settlement, reason = await self._settle_or_say_why(usage)
+        except TimeoutError:
+            settlement, reason = None, "timeout"
+        if settlement is None:
+            await self._leave_to_the_sweep(usage, reason)
             return None
-        if isinstance(answer, Refused):
-            self._log_unsettled(usage, answer.code)
-            return None
-        if answer.shortfall_nanos or answer.cost_excess_nanos:
+        if settlement.shortfall_nanos or settlement.cost_excess_nanos:
             log_event(
                 "shortfall_booked",
                 level="error",
                 generation_id=self._id,
-                shortfall_nanos=answer.shortfall_nanos,
-                cost_excess_nanos=answer.cost_excess_nanos,
+                shortfall_nanos=settlement.shortfall_nanos,
+                cost_excess_nanos=settlement.cost_excess_nanos,
             )
-        return answer
+        await self._forget_crash_note()
+        return settlement
+
+    async def _settle_or_say_why(self, usage: Usage) -> tuple[Settlement | None, str]:
+        try:
+            answer = await self._settle_patiently(usage)
+        except StoreUnavailable:
+            return None, "store_unavailable"
+        return (None, answer.code) if isinstance(answer, Refused) else (answer, "")
+
+    async def _look_up_later(self, usage: Usage, look_up: LookUp) -> None:
+        if await self._put(self._record(usage, look_up), after_ms=LOOK_UP_AFTER_MS):
+            await self._forget_crash_note()
+        else:
+            await self._settle(usage)
+
+    async def _leave_to_the_sweep(self, usage: Usage, reason: str) -> None:
+        """Put the settlement on the late list; without Redis the log line is its record."""
+        if await self._put(self._record(usage, None), after_ms=0):
+            log_event("settlement_put_off", level="warning", reason=reason, generation_id=self._id)
+            await self._forget_crash_note()
+        else:
+            self._log_unsettled(usage, reason)
 
     async def _settle_patiently(self, usage: Usage) -> Settlement | Refused:
         """Settle, and try again while a store that is starting anew may come back; a hold settles once.
@@ -129,6 +195,31 @@ class Meter:
     async def _release(self, used_tokens: int) -> None:
         if self._reservation is not None:
             await self._inference.limiter.release(self._reservation, used_tokens=used_tokens)
+
+    async def _forget_crash_note(self) -> None:
+        # After the settlement, never before it: in between nobody would know.
+        async with self._noting:
+            self._is_ended = True
+            if self._crash_note is not None:
+                await self._remove(self._crash_note)
+
+    def _record(self, usage: Usage, look_up: LookUp | None) -> LateSettlement:
+        return LateSettlement(self.generation_id, usage, look_up, since_ms=wall_clock_ms())
+
+    async def _put(self, record: LateSettlement, *, after_ms: int) -> bool:
+        try:
+            await self._inference.late.put(record, due_ms=wall_clock_ms() + after_ms)
+        except RedisUnavailable as error:
+            log_event("late_settlement_lost", level="warning", reason=str(error), generation_id=self._id)
+            return False
+        return True
+
+    async def _remove(self, record: LateSettlement) -> None:
+        try:
+            await self._inference.late.remove(record)
+        except RedisUnavailable as error:
+            # The sweep will find it settled.
+            log_event("crash_note_left", level="warning", reason=str(error), generation_id=self._id)
 
     def _log_unsettled(self, usage: Usage, reason: str) -> None:
         log_event(

@@ -1,17 +1,30 @@
 """The way in of every metered request: past the limiter, then admission, to a meter that holds its money."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from shared.core.errors import GatewayError, NotConfigured, StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id, new_generation_id
 from shared.core.log import log_event
+from shared.core.pulse import wait_with_pulse
 from shared.flows.inference import Caller, Inference
 from shared.flows.meter import SETTLE_DEADLINE_S, Meter
+from shared.flows.stream_clock import FIRST_PING_S, PING_S
 from shared.keys.format import InvalidApiKey
-from shared.ledger.refusals import NoProviderAvailable, refusal_error
-from shared.ledger.types import AdmissionRequest, Admitted, Bounds, LimitsPolicy, MinuteLimits, Refused
+from shared.ledger.refusals import IdempotencyInProgress, NoProviderAvailable, refusal_error
+from shared.ledger.types import (
+    AdmissionRequest,
+    Admitted,
+    Bounds,
+    Claim,
+    LimitsPolicy,
+    MinuteLimits,
+    Refused,
+    Replay,
+)
 from shared.limits.headers import rate_limit_headers
 from shared.limits.refusals import RateLimited
 from shared.limits.types import (
@@ -25,22 +38,31 @@ from shared.limits.types import (
     to_give_back,
 )
 
-# How long a hold outlives its request's own deadline, for a settlement that is slow.
-HOLD_GRACE_S = 60
 # What the largest models write. The limiter comes before the catalog, so it cannot know the model's own limit.
 MAX_RESERVED_OUTPUT_TOKENS = 131_072
 # A hold of which admission's answer did not tell: taken back if it is there, not waited for.
 VOID_UNANSWERED_S = 1.0
+# Between looks at whether the first of two same requests has its answer.
+FIRST_LOOK_S = 0.25
+LONGEST_LOOK_S = 2.0
+
+Pulse = Callable[[], Awaitable[None]]
+Verdict = Admitted | Replay | Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeteredRequest:
-    """What is asked of the meter: which models, which providers may serve them, and how much it may come to."""
+    """What is asked of the meter: which models, which providers may serve them, and how much it may come to.
+
+    claim: how the request is known again; time_limit_s: how long it may take from when it came
+    """
 
     scope: str
     models: tuple[ModelId, ...]
     providers: tuple[ProviderSlug, ...]
     bounds: Bounds
+    claim: Claim | None
+    time_limit_s: float
 
     @property
     def tokens(self) -> int:
@@ -50,10 +72,12 @@ class MeteredRequest:
 
 
 async def open_meter(
-    inference: Inference, caller: Caller, request: MeteredRequest, answer_headers: dict[str, str]
-) -> Meter:
+    inference: Inference, caller: Caller, request: MeteredRequest, answer_headers: dict[str, str], pulse: Pulse
+) -> Meter | Replay:
     """Pass the limiter, then admission: two round trips for a key seen within the hour, three at first sight.
 
+    A request that came before and was paid for gets what was kept of its answer, and neither holds nor costs anything.
+    An SDK's retry that comes while the first is under way waits for it; pulse is called while it does.
     answer_headers gets what every authenticated answer carries, refusals included.
 
     raises  RateLimited, InvalidApiKey, NotConfigured, the ledger's refusals, StoreUnavailable; none of them leaves a
@@ -64,19 +88,24 @@ async def open_meter(
     reserved = await _reserve(inference, caller, request, generation_id, answer_headers)
     is_admitted = False
     try:
-        admitted = await _admit(inference, caller, request, generation_id)
-        policy = _key_policy(admitted.policy) if admitted.policy is not None else None
+        admitted = await _admit_in_turn(inference, caller, request, generation_id, pulse)
+        policy = key_policy(admitted.policy) if admitted.policy is not None else None
         if policy is not None and not isinstance(reserved, Reservation):
             reserved = await _count_late(inference, caller, request, (generation_id, policy, reserved), admitted)
             if isinstance(reserved, Reservation):
                 answer_headers.update(rate_limit_headers(reserved.state))
         if isinstance(admitted, Refused):
             raise _refusal(inference, admitted)
-        is_admitted = True
+        is_admitted = isinstance(admitted, Admitted)
     finally:
         reservation = to_give_back(reserved)
         if not is_admitted and reservation is not None:
             await finish(inference.limiter.release(reservation, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
+    if isinstance(admitted, Replay):
+        answer_headers["X-Generation-Id"] = format_generation_id(admitted.generation_id)
+        answer_headers["X-Provider"] = admitted.provider
+        answer_headers["Idempotent-Replayed"] = "true"
+        return admitted
     answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
     return Meter(inference, generation_id, admitted, reservation, started_s=caller.received_s)
 
@@ -98,9 +127,33 @@ async def _reserve(
     return answer
 
 
-async def _admit(
-    inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId
-) -> Admitted | Refused:
+async def _admit_in_turn(
+    inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId, pulse: Pulse
+) -> Verdict:
+    """Ask for admission; an SDK's own retry waits until the request that it repeats has ended.
+
+    Where the time is over first, the answer is still the refusal that the other is under way.
+    """
+    verdict = await _admit(inference, caller, request, generation_id)
+    if not _is_under_way(verdict) or request.claim is None or request.claim.key_hmacs is not None:
+        return verdict
+
+    async def wait_for_the_first() -> Verdict:
+        latest, pause_s = verdict, FIRST_LOOK_S
+        while _is_under_way(latest) and time.monotonic() + pause_s < caller.received_s + request.time_limit_s:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_LOOK_S)
+            latest = await _admit(inference, caller, request, generation_id)
+        return latest
+
+    return await wait_with_pulse(wait_for_the_first(), pulse, first_s=FIRST_PING_S, then_s=PING_S)
+
+
+def _is_under_way(verdict: Verdict) -> bool:
+    return isinstance(verdict, Refused) and verdict.code == IdempotencyInProgress.code
+
+
+async def _admit(inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId) -> Verdict:
     admission = AdmissionRequest(
         generation_id=generation_id,
         key_hmacs=caller.fingerprints,
@@ -108,9 +161,10 @@ async def _admit(
         models=request.models,
         providers=request.providers,
         bounds=request.bounds,
-        lifetime_s=int(inference.deadline_s) + HOLD_GRACE_S,
+        lifetime_s=inference.hold_lifetime_s,
         address=caller.address,
         origin_host=caller.origin_host,
+        claim=request.claim,
     )
     try:
         answer = await inference.ledger.admit(admission)
@@ -140,7 +194,7 @@ async def _count_late(
     caller: Caller,
     request: MeteredRequest,
     sighting: tuple[GenerationId, KeyPolicy, KeyUnseen | FailedOpen],
-    admitted: Admitted | Refused,
+    admitted: Verdict,
 ) -> Reservation | FailedOpen:
     """Count a request whose policy only admission knew; a refusal here takes the hold back.
 
@@ -158,6 +212,8 @@ async def _count_late(
     except RateLimited:
         if isinstance(admitted, Refused):
             raise refusal_error(admitted) from None
+        if isinstance(admitted, Replay):
+            raise
         await Meter(inference, generation_id, admitted, None, started_s=caller.received_s).void()
         raise
 
@@ -170,7 +226,8 @@ def _refusal(inference: Inference, refused: Refused) -> GatewayError:
     return refusal_error(refused)
 
 
-def _key_policy(policy: LimitsPolicy) -> KeyPolicy:
+def key_policy(policy: LimitsPolicy) -> KeyPolicy:
+    """Return the ledger's policy in the limiter's words."""
     return KeyPolicy(account_id=policy.account_id, account=_rate_policy(policy.account), key=_rate_policy(policy.key))
 
 

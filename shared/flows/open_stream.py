@@ -81,6 +81,7 @@ async def _source(chat: Chat, offer: Offer) -> EventSource:
         timeout_s=_patience_s(chat),
     )
     await check_status(answer)
+    chat.note_headers(offer, answer.headers)
     return answer
 
 

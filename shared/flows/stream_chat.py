@@ -10,19 +10,25 @@ from shared.core.ids import RequestId
 from shared.core.pulse import wait_with_pulse
 from shared.flows.attempt_providers import attempt_in_turn
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
-from shared.flows.chat_usage import resolve_usage
+from shared.flows.chat_usage import ResolvedUsage, resolve_usage
+from shared.flows.departure import Departure
 from shared.flows.forward_chat import Forwarded, StreamTimedOut
 from shared.flows.inference import Caller, Inference
 from shared.flows.open_stream import OpenStream, ask_for_stream
-from shared.flows.settle_chat import close_unanswered, settle_answer
+from shared.flows.settle_chat import (
+    Answered,
+    answer_usage,
+    close_unanswered,
+    settle_answer,
+    settle_by_look_up,
+    usage_if_crashed,
+)
 from shared.flows.stream_clock import FIRST_PING_S, PING_S, StreamClock
-from shared.ledger.types import Outcome
+from shared.ledger.types import Outcome, UsageSource
 from shared.providers.openai_chat import DONE, PING, error_event, usage_chunk
+from shared.providers.priced import Priced
 from shared.providers.sse import Event
 
-# How long an answer is still read for a client that has left: it is charged as the provider charges, and only the
-# provider's own report knows what it thought unseen.
-DRAIN_LIMIT_S = 120.0
 # How long a client that reads slowly may take over the last frame when the request's own time is over.
 LAST_WRITE_S = 5.0
 
@@ -55,21 +61,24 @@ class Sink(Protocol):
 async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest, sink: Sink) -> None:
     """Admit the request and stream its answer into the sink; the money is settled before the last frame.
 
+    A retry of a request that was answered gets that answer again, byte for byte, and is not charged.
+
     raises  GatewayError subclasses while nothing has been written; afterwards an error is an event
     """
-    chat = await open_chat(inference, caller, request, sink.answer_headers)
-    async with chat.meter.kept_alive():
-        await _answer(chat, sink)
-
-
-async def _answer(chat: Chat, sink: Sink) -> None:
     try:
-        opened = await _open(chat, sink)
+        chat = await open_chat(inference, caller, request, sink.answer_headers, lambda: sink.write(PING))
+        if isinstance(chat, bytes):
+            await _write(sink, chat, inference.deadline_s)
+            return
+        async with chat.meter.kept_alive(lambda: usage_if_crashed(chat)):
+            await _answer(chat, await _open(chat, sink), sink)
     except GatewayError as refusal:
         if not sink.is_started:
             raise
         await sink.write(error_event(envelope(refusal, sink.request_id)))
-        return
+
+
+async def _answer(chat: Chat, opened: OpenStream, sink: Sink) -> None:
     forwarded = Forwarded(chat, opened)
     try:
         await _forward(chat, forwarded, sink)
@@ -112,27 +121,27 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
 
 async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
     """Pass events on until the answer is complete or cannot go on; how it ended is left in `forwarded`."""
-    opened = forwarded.opened
     clock = StreamClock(chat.inference.silence_limit_s)
-    events = opened.events
-    gone_since_s: float | None = None
+    departure = Departure(chat, forwarded.opened.offer)
+    events = forwarded.opened.events
     try:
         while True:
             block = forwarded.take(events)
             if block:
+                if chat.keeper is not None:
+                    chat.keeper.add(block)
                 await _write(sink, block, chat.remaining_s())
                 clock.note_written()
+                departure.note_written()
             if forwarded.is_over:
                 return
-            now_s = time.monotonic()
             if sink.is_gone:
-                gone_since_s = gone_since_s or now_s
-                if now_s - gone_since_s >= DRAIN_LIMIT_S:
+                if departure.ends_answer():
+                    forwarded.end()
                     return
-            if now_s >= chat.deadline_s:
-                raise StreamTimedOut
-            if sink.is_gone:
                 forwarded.stop_growing()
+            if time.monotonic() >= chat.deadline_s:
+                raise StreamTimedOut
             await forwarded.extend_when_due()
             events = await _read(chat, forwarded, clock)
             if clock.is_provider_silent:
@@ -179,10 +188,24 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
         tokens=resolved.quantities.output_tokens,
         seconds=time.monotonic() - forwarded.opened.opened_s,
     )
-    settlement = await settle_answer(chat, offer, resolved, outcome)
+    answered = Answered(
+        offer=offer,
+        resolved=resolved,
+        outcome=outcome,
+        upstream_id=forwarded.last_chunk.id if forwarded.last_chunk else "",
+        ending=_ending(chat, forwarded, resolved, sink),
+    )
+    look_up = chat.trail.look_up if sink.is_gone or not forwarded.is_complete else None
+    if look_up is not None and resolved.source is not UsageSource.PROVIDER:
+        await settle_by_look_up(chat, answer_usage(chat, answered), look_up, has_client=not sink.is_gone)
+        return answered.ending.with_cost(None)
+    settlement = await settle_answer(chat, answered)
+    return answered.ending.with_cost(None if settlement is None else settlement.cost_nanos)
+
+
+def _ending(chat: Chat, forwarded: Forwarded, resolved: ResolvedUsage, sink: Sink) -> Priced:
     if not forwarded.is_complete:
-        return error_event(envelope(forwarded.refusal, sink.request_id))
+        return Priced(error_event(envelope(forwarded.refusal, sink.request_id)))
     if not chat.request.is_usage_wanted or forwarded.last_chunk is None:
-        return DONE
-    cost = None if settlement is None else settlement.cost_nanos
-    return usage_chunk(forwarded.last_chunk, usage=resolved.shown, cost=cost) + DONE
+        return Priced(DONE)
+    return usage_chunk(forwarded.last_chunk, usage=resolved.shown).followed_by(DONE)

@@ -1,22 +1,60 @@
-"""The sweep behind every crash: what a request held and never settled is let go when its time is over."""
+"""The sweep behind every crash and every outage: what was not settled in time is settled, let go, or given up."""
 
-from shared.ledger.store import Ledger
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-# Some hundreds of wallets each; what is left waits for the next minute.
+from shared.clients.redis_failure import RedisUnavailable
+from shared.core.errors import StoreUnavailable
+from shared.core.log import log_event
+from shared.flows.settle_late import LateCounts, LateMeans, settle_late
+
+# Some hundreds of wallets or answers each; what is left waits for the next minute.
 MOST_CALLS = 20
 
 
-async def sweep_settlements(ledger: Ledger) -> int:
-    """Bring wallets with overdue holds or expired lots to the present; return how many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepCounts:
+    """What a sweep did."""
 
-    A wallet that is busy is passed over: whoever uses it does the same under its lock.
+    late: LateCounts
+    wallets: int
+    answers_erased: int
 
-    raises  StoreUnavailable; a retry is safe, and so are two at once
+
+async def sweep_settlements(means: LateMeans) -> SweepCounts:
+    """Make late settlements, bring wallets with overdue holds or expired lots to the present, erase old answers.
+
+    In this order: a hold that is about to end is still charged in full by a settlement that is due. A wallet that is
+    busy is passed over: whoever uses it does the same under its lock.
+
+    raises  StoreUnavailable for either store, after what needs the other alone has been done; a retry is safe, and so
+            are two at once
     """
+    late: LateCounts | None = None
+    try:
+        late = await settle_late(means)
+    except RedisUnavailable as error:
+        log_event("late_settlements_unread", level="error", reason=str(error))
+    wallets = await _until_none(lambda: _expired(means))
+    answers_erased = await _until_none(lambda: _erased(means))
+    if late is None:
+        raise StoreUnavailable("list of late settlements")
+    return SweepCounts(late=late, wallets=wallets, answers_erased=answers_erased)
+
+
+async def _until_none(call: Callable[[], Awaitable[int]]) -> int:
     count = 0
     for _ in range(MOST_CALLS):
-        swept = await ledger.expire_holds()
-        count += swept.wallets
-        if swept.wallets == 0:
+        done = await call()
+        count += done
+        if done == 0:
             break
     return count
+
+
+async def _expired(means: LateMeans) -> int:
+    return (await means.ledger.expire_holds()).wallets
+
+
+async def _erased(means: LateMeans) -> int:
+    return (await means.ledger.erase_answers()).count

@@ -1,8 +1,14 @@
 """The ledger's refusals as a customer reads them: each names what to do next."""
 
+import uuid
+
 from shared.core.errors import GatewayError
+from shared.core.ids import GenerationId, format_generation_id
 from shared.core.money import Nanos, format_dollars
 from shared.ledger.types import Refused
+
+# Most answers take seconds; a client that asks each second would use up its requests per minute.
+IN_PROGRESS_RETRY_S = "2"
 
 
 class AccountSuspended(GatewayError):
@@ -107,6 +113,35 @@ class GenerationIdTaken(GatewayError):
     code = "generation_id_taken"
 
 
+class GenerationNotFound(GatewayError):
+    """No such request, or one of another account: which of them is not told."""
+
+    status = 404
+    code = "generation_not_found"
+
+
+class IdempotencyInProgress(GatewayError):
+    """The same request is still being answered."""
+
+    status = 409
+    code = "idempotency_in_progress"
+    is_retryable = True
+
+
+class IdempotencyKeyReused(GatewayError):
+    """The Idempotency-Key came before with another request."""
+
+    status = 409
+    code = "idempotency_key_reused"
+
+
+class AnswerNotStored(GatewayError):
+    """The request came before and was paid for, and its answer was not kept."""
+
+    status = 409
+    code = "answer_not_stored"
+
+
 # What a customer reads; the names in braces are the verdict's numbers.
 _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
     "account_suspended": (
@@ -143,6 +178,16 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         "This API key has used its {limit} requests. Use another key.",
         None,
     ),
+    "idempotency_key_reused": (
+        IdempotencyKeyReused,
+        "This Idempotency-Key was used within the last 24 hours with another request. Use a new key.",
+        "Idempotency-Key",
+    ),
+    "generation_not_found": (
+        GenerationNotFound,
+        "This account has no such generation. Ids are in the header X-Generation-Id of its answers.",
+        "id",
+    ),
     "generation_id_taken": (GenerationIdTaken, "This generation id is taken. Send the request again.", None),
 }
 
@@ -156,8 +201,23 @@ def refusal_error(refused: Refused) -> GatewayError:
         return _money_refusal(refused)
     if refused.code.endswith("_exhausted") and refused.code not in _WORDS:
         return _quota_refusal(refused)
+    if refused.code == IdempotencyInProgress.code:
+        return IdempotencyInProgress(
+            f"This request is still being answered, as {_generation(refused)}. Wait, then send it again with its key.",
+            headers={"Retry-After": IN_PROGRESS_RETRY_S},
+        )
+    if refused.code == AnswerNotStored.code:
+        return answer_not_stored(_generation(refused))
     error, words, param = _WORDS[refused.code]
     return error(words.format(**refused.numbers), param=param)
+
+
+def answer_not_stored(generation_id: str) -> AnswerNotStored:
+    """Return what is said to a retry of a request whose answer cannot be given again."""
+    return AnswerNotStored(
+        f"This request was answered and charged before, as {generation_id}, but its answer was not kept: it was too "
+        "large, was erased, or the account keeps none. To have it answered and charged anew, send it as a new request."
+    )
 
 
 def _money_refusal(refused: Refused) -> GatewayError:
@@ -195,6 +255,10 @@ def _quota_refusal(refused: Refused) -> GatewayError:
         f"They start anew with the next {period} (UTC); a larger plan has more.",
         retry_after_s=int(refused.numbers["retry_after_s"]),
     )
+
+
+def _generation(refused: Refused) -> str:
+    return format_generation_id(GenerationId(uuid.UUID(str(refused.numbers["generation_id"]))))
 
 
 def _dollars(refused: Refused, name: str) -> str:

@@ -1,15 +1,23 @@
 """The ledger's functions, one call each. Money moves there and nowhere else."""
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from shared.clients.database import Database
 from shared.core.ids import GenerationId, PriceId
+from shared.ledger.generations import Erased, Generation
 from shared.ledger.types import (
     AdmissionRequest,
     Admitted,
+    Claim,
+    Counted,
+    DeadLetter,
+    DeadLetterKind,
     Extended,
     Quantities,
     Refused,
+    Replay,
     Settlement,
     Swept,
     Unchanged,
@@ -28,8 +36,10 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
+    async def admit(self, request: AdmissionRequest) -> Admitted | Replay | Refused:
         """Check everything that must be true before a provider is called, and hold what the request may cost.
+
+        A request that came before and was paid for is answered with what was kept of its answer, and holds nothing.
 
         raises  StoreUnavailable; a retry with the same generation id is safe and moves nothing twice
         """
@@ -52,8 +62,9 @@ class Ledger:
                 "p_lifetime_s": request.lifetime_s,
                 "p_address": request.address,
                 "p_origin_host": request.origin_host,
+                "p_claim": None if request.claim is None else _claim_json(request.claim),
             },
-            Admitted | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
+            Admitted | Replay | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
         )
 
     async def extend_hold(
@@ -88,9 +99,12 @@ class Ledger:
                     "first_byte_ms": usage.first_byte_ms,
                     "duration_ms": usage.duration_ms,
                     "reasoning_tokens": usage.reasoning_tokens,
+                    "request": msgspec.to_builtins(usage.request),
+                    "upstream_id": usage.upstream_id,
                 },
                 "p_reported_cost_nanos": usage.reported_cost_nanos,
                 "p_waived_reason": usage.waived_reason,
+                "p_answer": usage.answer,
             },
             Settlement | Refused,  # type: ignore[arg-type]
         )
@@ -106,9 +120,75 @@ class Ledger:
             Voided | Unchanged | Refused,  # type: ignore[arg-type]
         )
 
+    async def read_generation(
+        self, generation_id: GenerationId, *, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
+    ) -> Generation | Refused:
+        """Tell what one request of the key's account was and cost.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "read_generation",
+            _reader_json(generation_id, key_hmacs, address, origin_host),
+            Generation | Refused,  # type: ignore[arg-type]
+        )
+
+    async def erase_answer(
+        self, generation_id: GenerationId, *, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
+    ) -> Erased | Refused:
+        """Erase what is kept of an answer for a retry; the bill stays.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "erase_answer",
+            _reader_json(generation_id, key_hmacs, address, origin_host),
+            Erased | Refused,  # type: ignore[arg-type]
+        )
+
     async def expire_holds(self) -> Swept:
         """Let go of holds whose time is over and close lots that have expired, some hundreds of wallets at a call.
 
         raises  StoreUnavailable; a retry is safe, and so are two at once
         """
         return await self._database.call("expire_holds", {}, Swept)
+
+    async def erase_answers(self) -> Counted:
+        """Erase the answers whose time is over, some at a call.
+
+        raises  StoreUnavailable; a retry is safe, and so are two at once
+        """
+        return await self._database.call("erase_answers", {}, Counted)
+
+    async def add_dead_letter(
+        self, kind: DeadLetterKind, subject: str, *, payload: Mapping[str, object], reason: str, tries: int
+    ) -> DeadLetter:
+        """Keep for an admin what could not be done; once more for the same subject keeps one.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "add_dead_letter",
+            {"p_kind": kind, "p_subject": subject, "p_payload": payload, "p_reason": reason, "p_tries": tries},
+            DeadLetter,
+        )
+
+
+def _claim_json(claim: Claim) -> dict[str, object]:
+    return {
+        "key_hmacs": None if claim.key_hmacs is None else list(claim.key_hmacs),
+        "body_hmacs": list(claim.body_hmacs),
+        "is_retry": claim.is_retry,
+        "lifetime_s": claim.lifetime_s,
+    }
+
+
+def _reader_json(
+    generation_id: GenerationId, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
+) -> dict[str, str | list[str] | None]:
+    return {
+        "p_generation_id": str(generation_id),
+        "p_key_hmacs": list(key_hmacs),
+        "p_address": address,
+        "p_origin_host": origin_host,
+    }

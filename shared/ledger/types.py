@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -50,10 +51,26 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """How a request is known again when it comes again.
+
+    key_hmacs: of its Idempotency-Key, None where it has none and only the body tells; is_retry: its client says that it
+    has sent it before. Both lists have one entry per secret of ours, newest first.
+    units   lifetime_s: for how long it is known, and its answer kept
+    """
+
+    key_hmacs: tuple[str, ...] | None
+    body_hmacs: tuple[str, ...]
+    is_retry: bool
+    lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRequest:
     """A request for admission: who asks, for what, and how much it may come to.
 
-    providers: those that may serve, None for all; lifetime_s: how long the hold lives; key_hmacs: newest secret first.
+    providers: those that may serve, None for all; lifetime_s: how long the hold lives; key_hmacs: newest secret first;
+    claim: None where the request cannot come again as the same one.
     """
 
     generation_id: GenerationId
@@ -65,6 +82,7 @@ class AdmissionRequest:
     lifetime_s: int
     address: str | None
     origin_host: str | None
+    claim: Claim | None = None
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -107,13 +125,17 @@ class LimitsPolicy(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True, tag_field="verdict", tag="admitted"):
-    """The request may go on: its hold stands and any of the offers may serve, best first."""
+    """The request may go on: its hold stands and any of the offers may serve, best first.
+
+    is_zero_retention: nothing of the answer may be kept
+    """
 
     account_id: AccountId
     key_id: KeyId
     hold: Hold
     offers: tuple[Offer, ...]
     policy: LimitsPolicy
+    is_zero_retention: bool
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="verdict", tag="refused"):
@@ -123,6 +145,16 @@ class Refused(msgspec.Struct, frozen=True, tag_field="verdict", tag="refused"):
     code: str
     numbers: dict[str, int | str]
     policy: LimitsPolicy | None = None
+
+
+class Replay(msgspec.Struct, frozen=True, tag_field="verdict", tag="replay"):
+    """The request came before and was paid for; answer is what was kept of it then, sealed."""
+
+    generation_id: GenerationId
+    provider: ProviderSlug
+    cost_nanos: Nanos
+    answer: str
+    policy: LimitsPolicy
 
 
 class Extended(msgspec.Struct, frozen=True, tag_field="verdict", tag="extended"):
@@ -177,6 +209,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """One call to a provider; status is None where no headers came.
 
     is_request_at_fault: it failed for what the client asked, which says nothing about the provider
+    units   started_ms: after the request came; first_byte_ms: after it started, until the first byte or the failure
     """
 
     provider: ProviderSlug
@@ -186,11 +219,25 @@ class Attempt(msgspec.Struct, frozen=True):
     is_request_at_fault: bool
     reason: str
     first_byte_ms: int
+    started_ms: int
+
+
+class RequestFacts(msgspec.Struct, frozen=True):
+    """What was asked, without a word of it; max_output_tokens is per choice, None where the client named none."""
+
+    models: tuple[ModelId, ...]
+    choices: int
+    max_output_tokens: int | None
+    image_count: int
+    prompt_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one request used, where that is known from, and how it went."""
+    """What one request used, where that is known from, and how it went.
+
+    upstream_id: the provider's own name for the answer; answer: what is kept of it for a retry, sealed.
+    """
 
     price_id: PriceId
     quantities: Quantities
@@ -203,9 +250,27 @@ class Usage:
     reasoning_tokens: int = 0
     reported_cost_nanos: Nanos | None = None
     waived_reason: str | None = None
+    request: RequestFacts | None = None
+    upstream_id: str | None = None
+    answer: str | None = None
 
 
 class Swept(msgspec.Struct, frozen=True):
     """How many wallets were brought to the present: their overdue holds let go, their expired lots closed."""
 
     wallets: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many there were."""
+
+    count: int
+
+
+DeadLetterKind = Literal["late_settlement"]
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """Something that could not be done and waits for an admin."""
+
+    id: int

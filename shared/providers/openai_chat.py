@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.core.errors import InvalidRequest
-from shared.core.money import Nanos, format_dollars
+from shared.providers.priced import CostPlace, Priced
 from shared.providers.raw_json import Fields, decode, decode_object, edit_object, is_absent
 from shared.providers.record import Provider
 from shared.providers.request_fields import without_listed_fields
@@ -176,42 +176,39 @@ def strip_usage(data: bytes) -> bytes:
     return _event(edit_object(data, drop_usage))
 
 
-def usage_chunk(chunk: Chunk, *, usage: bytes, cost: Nanos | None) -> bytes:
-    """Return the last event before [DONE]: no choices, the usage, and what we charged for it where that is known.
+def usage_chunk(chunk: Chunk, *, usage: bytes) -> Priced:
+    """Return the last event before [DONE]: no choices, the usage, and the place of what we charged for it.
 
     raises  MalformedAnswer when usage is not an object
     """
+    place = CostPlace()
     fields = {
         "id": chunk.id,
         "object": "chat.completion.chunk",
         "created": chunk.created,
         "model": chunk.model,
         "choices": [],
-        "usage": msgspec.Raw(_usage_with_cost(usage, cost)),
+        "usage": msgspec.Raw(_usage_with_place(usage, place)),
     }
-    return _event(msgspec.json.encode(fields))
+    return place.split(_event(msgspec.json.encode(fields)))
 
 
-def complete_answer(body: bytes, *, usage: bytes, cost: Nanos | None) -> bytes:
-    """Put the usage that was charged, and what for where that is known, into a whole completion.
+def complete_answer(body: bytes, *, usage: bytes) -> Priced:
+    """Put the usage that was charged, and the place of what we charged for it, into a whole completion.
 
     raises  MalformedAnswer
     """
+    place = CostPlace()
 
     def put_usage(fields: Fields) -> None:
-        fields["usage"] = msgspec.Raw(_usage_with_cost(usage, cost))
+        fields["usage"] = msgspec.Raw(_usage_with_place(usage, place))
 
-    return edit_object(body, put_usage)
+    return place.split(edit_object(body, put_usage))
 
 
 def error_event(envelope: Mapping[str, Any]) -> bytes:
     """Return an error as an event, for a stream whose headers have left."""
     return _event(json.dumps(envelope, separators=(",", ":")).encode())
-
-
-def format_cost(cost: Nanos) -> bytes:
-    """Print an amount as the exact JSON number of dollars: `0.000123`, never an exponent."""
-    return format_dollars(cost).rstrip("0").rstrip(".").encode()
 
 
 def _event(payload: bytes) -> bytes:
@@ -229,12 +226,11 @@ def _bound_output(request: dict[str, Any], provider: Provider, max_output_tokens
         request[name] = min(bounds)
 
 
-def _usage_with_cost(usage: bytes, cost: Nanos | None) -> bytes:
+def _usage_with_place(usage: bytes, place: CostPlace) -> bytes:
     fields = decode_object(usage)
     for name in _PROVIDER_COST_FIELDS:
         fields.pop(name, None)
-    if cost is not None:
-        fields["cost"] = msgspec.Raw(format_cost(cost))
+    fields["cost"] = place.value
     encoded = msgspec.json.encode(fields)
     return msgspec.json.format(encoded, indent=-1) if b"\n" in encoded or b"\r" in encoded else encoded
 

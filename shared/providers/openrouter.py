@@ -5,6 +5,7 @@ from shared.providers.record import Provider
 
 # base URL, Bearer  https://openrouter.ai/docs/api-reference/overview
 # provider.data_collection       https://openrouter.ai/docs/features/provider-routing
+# generation_path                https://openrouter.ai/docs/api-reference/get-a-generation
 OPENROUTER = Provider(
     slug=ProviderSlug("openrouter"),
     name="OpenRouter",
@@ -12,4 +13,5 @@ OPENROUTER = Provider(
     base_url="https://openrouter.ai/api/v1",
     reports_cost=True,
     honours_data_collection=True,
+    generation_path="/generation",
 )

@@ -15,6 +15,7 @@ class Provider:
 
     base_url: paths are put behind it. output_bound_field: the name for a bound on output where the client gave none;
     strict: the provider knows no other name. reports_cost: `usage.cost` is what it charged us.
+    generation_path: where it tells afterwards what an answer used and what it took for it, None where it does not.
     """
 
     slug: ProviderSlug
@@ -28,6 +29,7 @@ class Provider:
     reports_cost: bool = False
     honours_data_collection: bool = False
     chat_path: str = "/chat/completions"
+    generation_path: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def authorise(self, api_key: str) -> dict[str, str]:

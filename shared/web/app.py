@@ -15,6 +15,7 @@ EXPOSED_HEADERS = [
     "X-Request-Id",
     "X-Generation-Id",
     "X-Provider",
+    "Idempotent-Replayed",
     "Retry-After",
     "x-should-retry",
     *(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 
 _TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
@@ -33,7 +34,20 @@ def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
 
     raises  RecursionError for a model that contains itself
     """
-    schema = model.model_json_schema()
+    return _inlined(model.model_json_schema())
+
+
+def answer_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Describe an endpoint that answers 200 with this struct as JSON.
+
+    raises  RecursionError for a struct that contains itself
+    """
+    schema = _inlined(msgspec.json.schema(struct))
+    answer = {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
+    return {"responses": {"200": answer}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     definitions = schema.pop("$defs", {})
 
     def inline(part: Any) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 import openai
 
-from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Tenant, TestModel
 
 FOLDER = Path(__file__).parent
@@ -21,11 +20,11 @@ MakeClient = Callable[..., openai.OpenAI]
 RunNode = Callable[[str, Tenant, TestModel], dict[str, Any]]
 
 
-def run_scenario(node: str, scenario: str, gateway: RunningGateway, tenant: Tenant, model: TestModel) -> dict[str, Any]:
+def run_scenario(node: str, scenario: str, url: str, tenant: Tenant, model: TestModel) -> dict[str, Any]:
     """Run one scenario of the script and return what it printed."""
     variables = {
         "PATH": os.environ["PATH"],
-        "GATEWAY_URL": gateway.url,
+        "GATEWAY_URL": url,
         "GATEWAY_API_KEY": tenant.api_key,
         "MODEL": model.id,
     }

@@ -34,7 +34,7 @@ def run_node(node: str, gateway: RunningGateway) -> RunNode:
     """Run one scenario of openai_client.mjs against the gateway."""
 
     def run(scenario: str, tenant: Tenant, model: TestModel) -> dict[str, Any]:
-        return run_scenario(node, scenario, gateway, tenant, model)
+        return run_scenario(node, scenario, gateway.url, tenant, model)
 
     return run
 

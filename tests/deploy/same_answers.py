@@ -16,6 +16,7 @@ from tests.harness.tenants import Models, PlanLimits, Tenants
 CRON_SECRET = "a cron secret of the tests"
 JSON = {"Content-Type": "application/json"}
 STREAM = "text/event-stream"
+GENERATIONS = "/v1/generations"
 LIMITS = PlanLimits(requests_per_minute=600, tokens_per_minute=600_000, concurrency=20)
 # Just over our own limit, and under those of the platforms.
 TOO_LARGE = 4 * 1024 * 1024 + 1
@@ -94,6 +95,7 @@ def questions(cast: Cast) -> Iterator[Question]:
     yield from _public_questions()
     yield from _refused_questions(cast)
     yield from _answered_questions(cast)
+    yield from _generation_questions(cast)
     yield from _job_questions()
 
 
@@ -145,6 +147,17 @@ def _answered_questions(cast: Cast) -> Iterator[Question]:
     yield completion("a stream with usage", headers=rich, body=with_usage)
     yield completion("a stream cut short", headers=rich, body={**body, "model": cast.cut, "stream": True})
     yield completion("a test key", headers={**JSON, **cast.test}, body=body)
+
+
+def _generation_questions(cast: Cast) -> Iterator[Question]:
+    unknown = f"{GENERATIONS}/gen_{'0' * 32}"
+    yield Question("a generation that never was", "GET", unknown, cast.rich)
+    yield Question("what is no generation", "GET", f"{GENERATIONS}/none", cast.rich)
+    yield Question("a generation without a key", "GET", unknown)
+    yield Question("an answer to erase that never was", "DELETE", f"{unknown}/answer", cast.rich)
+    yield Question("more than a generation", "GET", f"{unknown}/answer/more", cast.rich)
+    yield Question("the wrong method of a generation", "POST", unknown, cast.rich)
+    yield Question("generations without an id", "GET", GENERATIONS, cast.rich)
 
 
 def _job_questions() -> Iterator[Question]:

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from infra.package.groups import find_groups
 from infra.server.gateway import VERCEL_FILE, read_routes
 from tests.deploy.aws.gateway import LambdaGateway
-from tests.deploy.same_answers import JSON, Cast, Question, Target, comparable, make_cast, put, questions
+from tests.deploy.same_answers import GENERATIONS, JSON, Cast, Question, Target, comparable, make_cast, put, questions
 from tests.deploy.vercel_bundles import VercelGateway
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, content_of, read_payloads, words
 from tests.harness.simulator import Simulator
@@ -114,6 +114,18 @@ async def test_the_first_byte_of_a_stream_leaves_before_the_provider_s_last_chun
     assert content_of([json.loads(each) for each in payloads[:-1]]) == words(8)
     (line,) = customer.books.usage_lines()
     assert line.charged_nanos == line.cost_nanos == simulator.bill_nanos(model.upstream_model)
+
+
+async def test_a_generation_is_read_and_its_answer_erased_where_it_was_made(
+    anywhere: Target, tenant: Tenants, make_model: Models
+) -> None:
+    customer, body = tenant(), {"model": make_model("tokens=5").id, "messages": HELLO}
+    asked = await put(Question("asked", "POST", PATH, {**JSON, **customer.headers}, body), anywhere.url)
+    path = f"{GENERATIONS}/{asked.generation_id}"
+    shown = await put(Question("shown", "GET", path, customer.headers), anywhere.url)
+    assert (shown.status, shown.json["id"], shown.json["status"]) == (200, asked.generation_id, "settled")
+    erased = await put(Question("erased", "DELETE", f"{path}/answer", customer.headers), anywhere.url)
+    assert (erased.status, erased.raw) == (204, b"")
 
 
 async def test_an_address_that_a_client_claims_is_not_believed(

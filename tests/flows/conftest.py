@@ -12,6 +12,7 @@ from tests.harness.wire import Wire
 
 # Looking into Redis from a test must not fail because the machine is busy.
 PATIENCE_S = 10.0
+CRON_SECRET = "the cron secret of these tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,24 @@ class WiredGateway:
         self.supabase.forget()
         self.redis.forget()
 
+    async def sweep(self) -> dict[str, int]:
+        """Run the settlement sweep once, and return what it did."""
+        async with (
+            client() as session,
+            session.post(
+                f"{self.url}/internal/jobs/settlement_sweep", headers={"Authorization": f"Bearer {CRON_SECRET}"}
+            ) as response,
+        ):
+            assert response.status == 200, await response.text()
+            did: dict[str, int] = await response.json()
+        return did
+
 
 @pytest.fixture(scope="module")
 def wired(stack: LocalStack) -> Iterator[WiredGateway]:
     supabase, redis, gateways = Wire(stack.supabase_url).open(), Wire(stack.redis_rest_url).open(), Gateways(stack)
     try:
-        gateway = gateways(SUPABASE_URL=supabase.url, UPSTASH_REDIS_REST_URL=redis.url)
+        gateway = gateways(SUPABASE_URL=supabase.url, UPSTASH_REDIS_REST_URL=redis.url, CRON_SECRET=CRON_SECRET)
         yield WiredGateway(gateway, supabase, redis)
     finally:
         gateways.stop_all()

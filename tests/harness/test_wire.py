@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -53,3 +55,45 @@ async def test_a_slow_wire_delays_only_what_matches(stack: LocalStack, open_wire
     (exchange,) = wire.exchanges()
     assert exchange.ended_at is not None
     assert exchange.ended_at - exchange.started_at >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_asked"),
+    [
+        (Fault(refuses=True), False),
+        (Fault(status=500), False),
+        (Fault(answer_delay_s=5, patience_s=0.5), True),
+        (Fault(drops_answer=True), True),
+        (Fault(drops_at=b""), True),
+        (Fault(drops_at=b"held_nanos"), True),
+        (Fault(drops_at=b"what never comes"), True),
+    ],
+)
+async def test_whoever_wants_to_know_is_told_at_the_break_and_before_the_other_side_sees_it(
+    stack: LocalStack, open_wire: OpenWire, fault: Fault, is_asked: bool
+) -> None:
+    wire = open_wire(stack.supabase_url)
+    told: list[int | None] = []
+    tells = replace(fault, on_match=lambda: told.append(wire.exchanges()[-1].status))
+    with wire.broken(tells):
+        with suppress(aiohttp.ClientError):
+            assert await _read(stack, wire) == 500
+        assert told == [200 if is_asked else None]
+    assert await _read(stack, wire) == 200
+    assert len(told) == 1
+
+
+async def test_a_stream_breaks_off_in_front_of_the_bytes_that_were_named(
+    stack: LocalStack, open_wire: OpenWire
+) -> None:
+    wire, received = open_wire(stack.simulator_url), b""
+    body = {"model": "sim/tokens=9,pace_ms=20", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    with wire.broken(Fault(drops_at=b"tok5")), pytest.raises(aiohttp.ClientError):
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": "Bearer any"}) as session,
+            session.post(f"{wire.url}/chutes/v1/chat/completions", json=body) as response,
+        ):
+            async for chunk in response.content.iter_any():
+                received += chunk
+    assert b"tok4" in received
+    assert b"tok5" not in received

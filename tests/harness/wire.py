@@ -29,14 +29,22 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How the wire breaks: before the store it may wait, refuse or answer a status; after it, drop the answer."""
+    """How the wire breaks: before the store it may wait, refuse or answer a status; after it, drop the answer.
+
+    drops_at: the answer is passed on up to the piece that holds these bytes and breaks off there; b"" is in front of
+    its headers, and bytes that never come are its end. patience_s: after so long the wire hangs up on both sides.
+    on_match is called at the moment of the break, before the other side can see it, in the wire's own thread.
+    """
 
     delay_s: float = 0.0
     status: int | None = None
     refuses: bool = False
     drops_answer: bool = False
+    drops_at: bytes | None = None
+    patience_s: float | None = None
     answer_delay_s: float = 0.0
     matches: Callable[[Exchange], bool] = lambda _: True
+    on_match: Callable[[], None] = lambda: None
 
 
 class Wire(ThreadedProxy):
@@ -70,15 +78,20 @@ class Wire(ThreadedProxy):
         """Write the request down and pass it on, unless the wire is broken for it."""
         exchange = Exchange(request.method, request.raw_path, await request.read())
         self._exchanges.append(exchange)
-        fault = self._take_fault(exchange)
+        fault = self.take_fault(exchange)
         try:
             await asyncio.sleep(fault.delay_s)
             if fault.refuses:
-                return _hang_up(request)
+                return _hang_up(request, fault)
             if fault.status is not None:
+                fault.on_match()
                 exchange.status = fault.status
                 return web.Response(status=fault.status, text="broken wire")
-            return await self._ask_store(request, session, exchange, fault)
+            try:
+                async with asyncio.timeout(fault.patience_s):
+                    return await self._ask_store(request, session, exchange, fault)
+            except TimeoutError:
+                return _hang_up(request, fault)
         finally:
             exchange.ended_at = exchange.ended_at or time.time()
 
@@ -91,21 +104,23 @@ class Wire(ThreadedProxy):
             exchange.status = answer.status
             if fault.drops_answer:
                 await answer.read()
-                return _hang_up(request)
+            if fault.drops_answer or fault.drops_at == b"":
+                return _hang_up(request, fault)
             await asyncio.sleep(fault.answer_delay_s)
             returned = _passed(answer.headers.items())
-            if answer.content_length is not None:
+            if answer.content_length is not None and fault.drops_at is None:
                 return web.Response(status=answer.status, headers=returned, body=await answer.read())
             response = web.StreamResponse(status=answer.status, headers=returned)
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
+            if await _pass_on(answer, response, fault.drops_at):
+                return _hang_up(request, fault)
             # Before the last byte: whoever has the whole answer may look at the exchange.
             exchange.ended_at = time.time()
             await response.write_eof()
             return response
 
-    def _take_fault(self, exchange: Exchange) -> Fault:
+    def take_fault(self, exchange: Exchange) -> Fault:
+        """Return how the wire breaks for this request."""
         fault = self._fault
         if fault is None or self._faults_left == 0 or not fault.matches(exchange):
             return Fault()
@@ -114,7 +129,20 @@ class Wire(ThreadedProxy):
         return fault
 
 
-def _hang_up(request: web.BaseRequest) -> web.StreamResponse:
+async def _pass_on(answer: aiohttp.ClientResponse, response: web.StreamResponse, drops_at: bytes | None) -> bool:
+    """Pass the body on as it comes; return whether it is to break off, which it does in front of these bytes."""
+    seen = b""
+    async for chunk in answer.content.iter_any():
+        if drops_at is not None:
+            seen += chunk
+            if drops_at in seen:
+                return True
+        await response.write(chunk)
+    return drops_at is not None
+
+
+def _hang_up(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
+    fault.on_match()
     assert request.transport is not None
     request.transport.abort()
     return web.Response()

@@ -17,7 +17,7 @@ from tests.infra.aws.serverless import FRAGMENTS, resources, streams
 FUNCTIONS = read_functions()
 GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
 # Counts proxies of our own, of which there are none before Lambda.
-NOT_OF_AWS = {"TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS}
+NOT_OF_AWS = {"HOLD_GRACE_S", "TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS}
 PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\.stage\}/(\w+)")
 SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")
 

@@ -202,8 +202,9 @@ class LedgerMachine(RuleBasedStateMachine):
             answer = ask(who)
             assert {name: answer.get(name) for name in expected} == expected
 
-    def _admit(self, who: Customer, hold_id: uuid.UUID, amount: int, lifetime: int) -> Answer:
-        answer: Answer = who.admit(tokens=amount, generation_id=self._id_of(who, hold_id), lifetime_s=lifetime)
+    def _admit(self, who: Customer, hold_id: uuid.UUID, amount: int, lifetime: int, **other: object) -> Answer:
+        hold_of_who = self._id_of(who, hold_id)
+        answer: Answer = who.admit(tokens=amount, generation_id=hold_of_who, lifetime_s=lifetime, **other)
         hold = answer.get("hold")
         return {**answer, **hold} if isinstance(hold, dict) else answer
 

@@ -36,12 +36,17 @@ class Lot:
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """Money set aside; parts are what it took from which lot, in that order."""
+    """Money set aside; parts are what it took from which lot, in that order.
+
+    is_superseded: a retry took its place; is_waived: it was settled for nothing, for whatever reason
+    """
 
     amount: int
     expires_at: int
     parts: list[tuple[Lot, int]]
     state: str = "held"
+    is_superseded: bool = False
+    is_waived: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -143,7 +148,7 @@ class WalletModel:
         self._tidy()
         return {"verdict": "voided", "released_nanos": hold.amount}
 
-    def settle(self, hold_id: UUID, cost: int) -> Answer:
+    def settle(self, hold_id: UUID, cost: int, *, is_waived: bool = False) -> Answer:
         """Charge a cost, once: from the hold's parts, then from what is free; the house bears the rest."""
         hold = self.holds[hold_id]
         if hold_id in self.settlements:
@@ -151,6 +156,8 @@ class WalletModel:
         if hold.state == "voided":
             return {"verdict": "refused", "code": "hold_voided"}
         is_late = hold.state == "expired"
+        hold.is_waived = is_waived or hold.is_superseded
+        cost = 0 if hold.is_waived else cost
         rest = cost
         unused: list[tuple[Lot, int]] = []
         for lot, amount in hold.parts:

@@ -1,6 +1,7 @@
 """The simulator's routes: each provider's API under its prefix, and `/_sim` for the tests."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,13 +9,20 @@ from typing import Any
 
 from aiohttp import web
 
-from infra.local.simulator.answers import UPSTREAM_LABEL, error_body, plan_answer
+from infra.local.simulator.answers import UPSTREAM_LABEL, Answer, error_body, plan_answer
 from infra.local.simulator.asked import Asked, MalformedRequestError, parse_body, read_asked
 from infra.local.simulator.catalog import PROVIDERS, Provider, find_offer, list_models, list_portkey_prices
 from infra.local.simulator.gates import Gates
 from infra.local.simulator.log import HEADERS_OF_INTEREST, MAX_RECORDS, Served, ServedLog
 from infra.local.simulator.script import MAX_WAIT_MS, Cut, Hang, Script, ScriptError, parse_script, read_settings
-from infra.local.simulator.streaming import close_connection, json_response, pause, write_completion, write_stream
+from infra.local.simulator.streaming import (
+    close_connection,
+    finish_unheard,
+    json_response,
+    pause,
+    write_completion,
+    write_stream,
+)
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 HOST = "127.0.0.1"
@@ -24,11 +32,15 @@ MAX_FAILURE_COUNTS = 10_000
 
 @dataclass(slots=True)
 class State:
-    """What the process remembers between requests; failures counts, per script key, the requests already failed."""
+    """What the process remembers between requests.
+
+    failures counts, per script key, the requests already failed; unheard: answers that go on although nobody listens
+    """
 
     log: ServedLog = field(default_factory=ServedLog)
     gates: Gates = field(default_factory=Gates)
     failures: Counter[str] = field(default_factory=Counter)
+    unheard: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 STATE = web.AppKey("state", State)
@@ -38,6 +50,7 @@ def create_app() -> web.Application:
     """Build the application with an empty memory."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app[STATE] = State()
+    app.on_cleanup.append(_stop_unheard)
     app.add_routes(
         [
             web.post("/{provider}/v1/chat/completions", complete_chat),
@@ -91,10 +104,10 @@ async def complete_chat(request: web.Request) -> web.StreamResponse:
     try:
         return await _answer(request, provider, asked, script, served)
     except asyncio.CancelledError:
-        served.end(client_left=True)
+        _note_departure(request.app[STATE], provider, asked, script, served)
         raise
     except ConnectionResetError:
-        served.end(client_left=True)
+        _note_departure(request.app[STATE], provider, asked, script, served)
         return web.Response()
 
 
@@ -112,7 +125,7 @@ async def get_generation(request: web.Request) -> web.Response:
         return json_response(401, error_body(401, "missing or empty API key", code="invalid_api_key"))
     generation_id = request.query.get("id", "")
     served = request.app[STATE].log.find(generation_id)
-    if served is None or served.provider != "openrouter" or not served.has_begun or served.ended_at is None:
+    if served is None or served.provider != "openrouter" or not served.has_record:
         return json_response(404, {"error": {"code": 404, "message": f"Generation {generation_id} not found"}})
     return json_response(200, {"data": served.as_generation(UPSTREAM_LABEL)})
 
@@ -191,11 +204,45 @@ async def _answer(
     if script.status is not None and _fails_now(state, script, served):
         headers = {} if script.retry_after is None else {"Retry-After": str(script.retry_after)}
         return _refuse(served, script.status, "the scripted error", code="scripted_error", headers=headers)
+    answer = _begin(provider, asked, script, served)
+    return await (write_stream if asked.is_streamed else write_completion)(request, answer, served)
+
+
+def _begin(provider: Provider, asked: Asked, script: Script, served: Served) -> Answer:
     answer = plan_answer(served.id, asked, script, provider)
     served.reasoning_quantity = answer.reasoning_tokens
     served.status = 200
     served.has_begun = True
-    return await (write_stream if asked.is_streamed else write_completion)(request, answer, served)
+    return answer
+
+
+def _note_departure(state: State, provider: Provider, asked: Asked, script: Script, served: Served) -> None:
+    """End the record of an answer whose client has left, unless the provider says all of it all the same."""
+    if served.ended_at is not None or not script.is_finished_unheard:
+        served.end(client_left=True)
+        return
+    task = asyncio.create_task(_go_on_unheard(state, provider, asked, script, served))
+    state.unheard.add(task)
+    task.add_done_callback(state.unheard.discard)
+
+
+async def _go_on_unheard(state: State, provider: Provider, asked: Asked, script: Script, served: Served) -> None:
+    if not served.has_begun:
+        if script.gate:
+            try:
+                await state.gates.wait(script.gate)
+            except TimeoutError:
+                served.end(client_left=True)
+                return
+        await pause(max(0, script.first_byte_ms - round((time.time() - served.started_at) * 1000)))
+    await finish_unheard(_begin(provider, asked, script, served), served)
+
+
+async def _stop_unheard(app: web.Application) -> None:
+    unheard = list(app[STATE].unheard)
+    for task in unheard:
+        task.cancel()
+    await asyncio.gather(*unheard, return_exceptions=True)
 
 
 def _note_asked(served: Served, asked: Asked, script: Script) -> None:
@@ -206,6 +253,7 @@ def _note_asked(served: Served, asked: Asked, script: Script) -> None:
     served.prompt_quantity = asked.prompt_tokens if script.prompt_tokens is None else script.prompt_tokens
     served.cached_quantity = script.cached_tokens
     served.scripted_cost = script.cost
+    served.record_after_ms = script.record_after_ms
 
 
 def _fails_now(state: State, script: Script, served: Served) -> bool:

@@ -38,6 +38,7 @@ class Served:
     cached_quantity: int = 0
     reasoning_quantity: int = 0
     scripted_cost: Decimal | None = None
+    record_after_ms: int = 0
     status: int | None = None
     finish_reason: str | None = None
     has_begun: bool = False
@@ -51,6 +52,13 @@ class Served:
     def id(self) -> str:
         """The id that the answer carries."""
         return f"gen-sim-{self.seq}"
+
+    @property
+    def has_record(self) -> bool:
+        """Whether the record can be asked for: of what has begun and ended, and not sooner than its script says."""
+        if not self.has_begun or self.ended_at is None:
+            return False
+        return time.time() >= self.ended_at + self.record_after_ms / 1000
 
     @property
     def prompt_tokens(self) -> int:
@@ -137,7 +145,7 @@ class Served:
             "provider_name": provider_name,
             "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started_at)),
             "streamed": self.is_streamed,
-            "cancelled": self.client_left,
+            "cancelled": self.client_left and not self.is_finished,
             "finish_reason": self.finish_reason,
             "native_finish_reason": self.finish_reason,
             "total_cost": cost,

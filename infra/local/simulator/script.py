@@ -45,9 +45,18 @@ class Cut(StrEnum):
     CLEAN = "clean"
 
 
+class OnCancel(StrEnum):
+    """What the provider does when its client leaves: stop and bill what was said, or say and bill all of it."""
+
+    STOP = "stop"
+    FINISH = "finish"
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """One scripted answer; the defaults are a healthy provider that says eight words at once.
+
+    record_after_ms: for so long after its end the record of a generation cannot be asked for
 
     units   *_ms milliseconds; tokens per choice, `at` over all choices; split and event_bytes in bytes; retry_after in
             seconds; cost in US dollars; None where the simulator computes the value
@@ -81,6 +90,8 @@ class Script:
     multiline: bool = False
     event_bytes: int = 0
     gate: str = ""
+    record_after_ms: int = 0
+    on_cancel: OnCancel = OnCancel.STOP
 
     @property
     def has_mid_stream_fault(self) -> bool:
@@ -88,6 +99,12 @@ class Script:
         return (
             self.garbage or self.error_event or self.hang is Hang.MID_STREAM or self.cut in {Cut.MID_STREAM, Cut.CLEAN}
         )
+
+    @property
+    def is_finished_unheard(self) -> bool:
+        """Whether the answer is generated and billed to its end although the client has left."""
+        is_healthy = self.status is None and self.hang is None and self.cut is None and not self.has_mid_stream_fault
+        return self.on_cancel is OnCancel.FINISH and is_healthy
 
     @property
     def is_plain(self) -> bool:
@@ -205,4 +222,6 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "multiline": _flag,
     "event_bytes": _whole(0, MAX_BYTES),
     "gate": str,
+    "record_after_ms": _whole(0, MAX_WAIT_MS),
+    "on_cancel": OnCancel,
 }

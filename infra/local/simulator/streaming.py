@@ -90,7 +90,8 @@ async def write_stream(request: web.Request, answer: Answer, served: Served) -> 
     raises  ConnectionResetError, CancelledError when the client leaves
     """
     script = answer.script
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **_naming(answer)}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     writer = EventWriter(response, script)
     await writer.comment()
@@ -119,8 +120,8 @@ async def write_completion(request: web.Request, answer: Answer, served: Served)
     is_broken = script.hang is Hang.MID_STREAM or script.cut in {Cut.MID_STREAM, Cut.CLEAN}
     if not (is_broken or script.split or script.headers_then_wait_ms):
         served.end(finish_reason, is_finished=True)
-        return web.Response(body=body, content_type="application/json")
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        return web.Response(body=body, content_type="application/json", headers=_naming(answer))
+    response = web.StreamResponse(headers={"Content-Type": "application/json", **_naming(answer)})
     await response.prepare(request)
     await pause(script.headers_then_wait_ms)
     writer = EventWriter(response, script)
@@ -134,6 +135,15 @@ async def write_completion(request: web.Request, answer: Answer, served: Served)
     return response
 
 
+async def finish_unheard(answer: Answer, served: Served) -> None:
+    """Go on to the end of an answer whose client has left, as a provider does that cannot cancel, and bill it."""
+    total = len(answer.tokens) * answer.asked.n
+    if answer.asked.is_streamed:
+        await pause(min((total - served.tokens_sent) * answer.script.pace_ms, MAX_WAIT_MS))
+    served.tokens_sent = total
+    served.end(answer.finish_reason, is_finished=True, client_left=True)
+
+
 async def pause(duration_ms: int) -> None:
     """Wait, unless there is nothing to wait for."""
     if duration_ms:
@@ -145,6 +155,14 @@ def close_connection(request: web.Request, served: Served) -> None:
     served.end()
     if request.transport is not None:
         request.transport.close()
+
+
+def _naming(answer: Answer) -> dict[str, str]:
+    """Return the header by which OpenRouter names every answer before its first byte.
+
+    source  https://openrouter.ai/docs/api-reference/overview
+    """
+    return {"X-Generation-Id": answer.id} if answer.provider.slug == "openrouter" else {}
 
 
 async def _write_tokens(writer: EventWriter, chunks: Iterable[str], served: Served) -> None:

@@ -6,7 +6,8 @@ resource "upstash_redis_database" "gateway" {
   tls            = true
   auto_scale     = var.upstash_auto_scale
 
-  # What we write ends by itself within an hour or so. Should the database be full all the same, a refused write fails
-  # open and is logged, while an evicted key would be a limit forgotten without a word.
+  # What we write ends by itself within an hour or so, or is a settlement that the next sweep makes. Should the database
+  # be full all the same, a refused write is logged, while an evicted key would be a limit forgotten, or a bill, without
+  # a word.
   eviction = false
 }

@@ -27,11 +27,15 @@ async def leave(gateway: RunningGateway, tenant: Tenant, model: TestModel, *, af
         response.close()
 
 
-@pytest.mark.parametrize("provider", ["openrouter", "featherless"])
-async def test_an_answer_whose_client_leaves_is_read_to_its_end_and_charged_as_the_provider_charges(
-    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator, provider: str
+SDK = {"x-stainless-retry-count": "0"}
+# Six seconds, so that there is time to leave early and to leave late.
+SLOW = "tokens=60,prompt_tokens=10,pace_ms=100"
+
+
+async def test_an_answer_whose_client_leaves_is_read_to_its_end_where_the_provider_keeps_no_record(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:
-    customer, model = tenant(), make_model("tokens=60,prompt_tokens=10,pace_ms=20", providers=(provider,))
+    customer, model = tenant(), make_model("tokens=60,prompt_tokens=10,pace_ms=20", providers=("featherless",))
     await leave(gateway, customer, model, after_bytes=600)
     line = wait_until_settled(customer, within_s=6)
     assert (line["outcome"], line["usage_source"]) == ("completed", "provider")
@@ -39,6 +43,80 @@ async def test_an_answer_whose_client_leaves_is_read_to_its_end_and_charged_as_t
     assert served["finished"]
     assert line["output_tokens"] == served["completion_tokens"] == 60
     assert assert_settled(customer, START) == 10 * 1_000 + 60 * 2_000
+
+
+@pytest.mark.parametrize("reasoning_tokens", [0, 500])
+async def test_a_provider_that_keeps_a_record_is_stopped_and_charged_for_by_it(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator, reasoning_tokens: int
+) -> None:
+    customer = tenant()
+    model = make_model(f"{SLOW},reasoning_tokens={reasoning_tokens}", providers=("openrouter",))
+    await leave(gateway, customer, model, after_bytes=600)
+    line = await asyncio.to_thread(wait_until_settled, customer, 6)
+    assert (line["outcome"], line["usage_source"]) == ("abandoned", "lookup")
+    (served,) = simulator.requests(model.upstream_model)
+    assert served["client_left"]
+    assert served["tokens_sent"] < 60
+    assert line["upstream_id"] == served["id"]
+    assert line["output_tokens"] == served["completion_tokens"] == served["tokens_sent"] + reasoning_tokens
+    assert line["reasoning_tokens"] == reasoning_tokens
+    assert line["provider_cost_nanos"] == line["cost_nanos"] == 10 * 1_000 + line["output_tokens"] * 2_000
+    assert assert_settled(customer, START) == line["cost_nanos"]
+
+
+@pytest.mark.parametrize(("after_s", "is_finished"), [(0.5, True), (2.6, False)])
+async def test_an_sdk_that_leaves_at_once_may_not_have_seen_the_answer_begin_and_one_that_leaves_late_has(
+    *,
+    gateway: RunningGateway,
+    tenant: Tenants,
+    make_model: Models,
+    simulator: Simulator,
+    after_s: float,
+    is_finished: bool,
+) -> None:
+    customer, model = tenant(), make_model(SLOW, providers=("openrouter",))
+    body = {"model": model.id, "messages": HELLO, "stream": True}
+    async with aiohttp.ClientSession(headers={**customer.headers, **SDK}) as session:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after_s), session.post(gateway.url + PATH, json=body) as response:
+                await response.read()
+    line = await asyncio.to_thread(wait_until_settled, customer, 10)
+    (served,) = simulator.requests(model.upstream_model)
+    assert served["finished"] is is_finished
+    assert line["output_tokens"] == served["completion_tokens"]
+    assert line["usage_source"] == ("provider" if is_finished else "lookup")
+    assert assert_settled(customer, START) == line["cost_nanos"]
+
+
+@pytest.mark.parametrize("platform", ["vercel", "lambda"])
+async def test_where_a_function_may_freeze_after_a_hang_up_the_answer_is_read_to_its_end(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models, simulator: Simulator, platform: str
+) -> None:
+    gateway = start_gateway(CLIENT_ADDRESS_SOURCE=platform)
+    customer = tenant()
+    model = make_model("tokens=60,prompt_tokens=10,pace_ms=20", providers=("openrouter",))
+    await leave(gateway, customer, model, after_bytes=600)
+    line = await asyncio.to_thread(wait_until_settled, customer, 6)
+    assert simulator.requests(model.upstream_model)[0]["finished"]
+    assert line["output_tokens"] == 60
+    assert assert_settled(customer, START) == 10 * 1_000 + 60 * 2_000
+
+
+async def test_a_stream_that_its_provider_cut_is_charged_by_the_provider_s_record(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator
+) -> None:
+    customer = tenant()
+    script = "tokens=60,prompt_tokens=10,reasoning_tokens=300,at=20,cut=mid_stream"
+    model = make_model(script, providers=("openrouter",))
+    async with (
+        aiohttp.ClientSession(headers=customer.headers, timeout=TIMEOUT) as session,
+        session.post(gateway.url + PATH, json={"model": model.id, "messages": HELLO, "stream": True}) as response,
+    ):
+        assert b"stream_interrupted" in await response.read()
+    line = wait_until_settled(customer, within_s=1)
+    assert (line["outcome"], line["usage_source"]) == ("interrupted", "lookup")
+    assert line["output_tokens"] == simulator.requests(model.upstream_model)[0]["completion_tokens"] == 320
+    assert assert_settled(customer, START) == 10 * 1_000 + 320 * 2_000
 
 
 async def test_an_answer_that_breaks_after_its_client_has_left_is_charged_for_what_arrived(

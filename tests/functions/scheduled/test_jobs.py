@@ -3,9 +3,10 @@
 import asyncio
 import json
 import secrets
+import signal
 import sys
-from asyncio.subprocess import PIPE
-from collections.abc import Iterator
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
@@ -13,10 +14,14 @@ import pytest
 from infra.local.environment import gateway_environment
 from infra.local.processes import StackError
 from infra.local.stack import ROOT, LocalStack
-from tests.functions.chat.client import TIMEOUT, Answer, ask
+from shared.flows.settle_late import settle_late
+from shared.ledger.late import LEASE_MS
+from tests.functions.chat.client import HELLO, TIMEOUT, Answer, ask
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenant, Tenants
+from tests.harness.wire import Fault, Wire
+from tests.shared.flows.late_support import Bench, look_up, record, usage
 
 SECRET = "a cron secret of the tests"
 SWEEP = "/internal/jobs/settlement_sweep"
@@ -102,10 +107,60 @@ async def test_an_unknown_job_is_named_as_such(gateway: RunningGateway) -> None:
     assert "settlement_sweep" in answer.error["message"]
 
 
-async def test_a_job_whose_store_is_away_fails_aloud(stack: LocalStack, gateway: RunningGateway) -> None:
-    with stack.without("postgrest"):
+@pytest.mark.parametrize("store", ["postgrest", "redis"])
+async def test_a_job_whose_store_is_away_fails_aloud(stack: LocalStack, gateway: RunningGateway, store: str) -> None:
+    with stack.without(store):
         answer = await call(gateway, SWEEP, AS_SCHEDULER)
     assert (answer.status, answer.error["code"]) == (503, "storage_unavailable")
+
+
+async def test_the_sweep_makes_late_settlements_and_gives_up_poison(
+    bench: Bench, gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator
+) -> None:
+    customer, model = tenant(), make_model("tokens=4")
+    await call(gateway, SWEEP, AS_SCHEDULER)
+    url = f"{bench.stack.simulator_url}/openrouter/v1/chat/completions"
+    body = {"model": model.upstream_model, "messages": HELLO}
+    async with bench.session.post(url, json=body, headers={"Authorization": "Bearer k"}) as response:
+        upstream_id = response.headers["X-Generation-Id"]
+    generation_id, price_id = await bench.admit(customer, model)
+    await bench.put(record(generation_id, usage(price_id), look_up=look_up(upstream_id)))
+    await bench.put_text("not a record")
+    answer = await call(gateway, SWEEP, AS_SCHEDULER)
+    assert answer.json == {
+        "job": "settlement_sweep",
+        "late_settled": 1,
+        "late_waiting": 0,
+        "dead_letters": 1,
+        "wallets": 0,
+        "answers_erased": 0,
+    }
+    (line,) = bench.lines(customer)
+    assert (line["usage_source"], line["charged_nanos"]) == ("lookup", simulator.bill_nanos(model.upstream_model))
+    assert customer.books.broken_rules() == []
+
+
+async def test_a_sweep_that_is_killed_leaves_what_it_had_taken_to_the_next(
+    bench: Bench, tenant: Tenants, make_model: Models, open_wire: Callable[[str], Wire]
+) -> None:
+    customer, wire = tenant(), open_wire(bench.stack.supabase_url)
+    generation_id, price_id = await bench.admit(customer, make_model())
+    await bench.put(record(generation_id, usage(price_id)))
+    with wire.broken(Fault(answer_delay_s=3)):
+        process = await start_command(bench.stack, "settlement_sweep", SUPABASE_URL=wire.url)
+        for _ in range(1000):
+            if bench.lines(customer):
+                break
+            await asyncio.sleep(0.02)
+        process.kill()
+        await process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert [each.generation_id for each in await bench.listed()] == [generation_id]
+    # The lease began by the other process's clock, some seconds after ours was set.
+    bench.wait(2 * LEASE_MS / 1000)
+    assert (await settle_late(bench.means())).settled == 1
+    assert [line["charged_nanos"] for line in bench.lines(customer)] == [20_000]
+    assert await bench.listed() == []
 
 
 async def test_without_a_cron_secret_nobody_starts_a_job_over_http(start_gateway: Gateways) -> None:
@@ -121,11 +176,15 @@ def test_a_cron_secret_that_is_too_short_keeps_the_function_from_starting(start_
         start_gateway(CRON_SECRET="short")
 
 
-async def run_command(stack: LocalStack, *arguments: str) -> tuple[int | None, bytes, bytes]:
-    process = await asyncio.create_subprocess_exec(
+async def start_command(stack: LocalStack, *arguments: str, **changes: str) -> Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "functions.scheduled", *arguments,
-        cwd=ROOT, env=gateway_environment(stack, {}), stdout=PIPE, stderr=PIPE,
+        cwd=ROOT, env={**gateway_environment(stack, {}), **changes}, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
+
+
+async def run_command(stack: LocalStack, *arguments: str) -> tuple[int | None, bytes, bytes]:
+    process = await start_command(stack, *arguments)
     out, err = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode, out, err
 

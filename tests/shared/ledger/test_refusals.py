@@ -14,7 +14,6 @@ NEVER_SHOWN = {
     "hold_voided",
     "unknown_account",
     "zero_amount",
-    "idempotency_key_reused",
     # Said by the limiter and by admission alike, in the words of shared.keys.
     InvalidApiKey.code,
 }
@@ -28,7 +27,10 @@ NUMBERS: dict[str, int | str] = {
     "spent_nanos": 900_000_000,
     "available_nanos": 5,
     "required_nanos": 2_500_000_000,
+    "generation_id": "00000000-0000-4000-8000-00000000000a",
 }
+# The one that mends itself by waiting.
+RETRYABLE = {"idempotency_in_progress"}
 
 
 def _codes_in_sql() -> dict[str, int]:
@@ -60,7 +62,18 @@ def test_every_code_that_a_customer_may_meet_has_words_and_the_status_of_the_sql
     assert (error.code, error.status) == (code, CODES[code])
     assert "{" not in error.message
     assert error.message.endswith((".", "?"))
-    assert not error.is_retryable
+    assert error.is_retryable == (code in RETRYABLE)
+
+
+@pytest.mark.parametrize("code", ["idempotency_in_progress", "answer_not_stored"])
+def test_a_request_that_came_before_is_named_as_its_headers_named_it(code: str) -> None:
+    message = refusal_error(Refused(status=409, code=code, numbers=NUMBERS)).message
+    assert "gen_0000000000004000800000000000000a" in message
+
+
+def test_a_request_that_is_still_running_says_when_to_ask_again() -> None:
+    error = refusal_error(Refused(status=409, code="idempotency_in_progress", numbers=NUMBERS))
+    assert int(error.headers["Retry-After"]) >= 1
 
 
 def test_the_codes_that_are_never_shown_exist() -> None:

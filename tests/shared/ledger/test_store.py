@@ -1,8 +1,10 @@
 """The ledger through PostgREST: what it answers is what our types say, and anything else is our own failure."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
+import psycopg
 import pytest
 
 from infra.local.stack import LocalStack
@@ -17,10 +19,13 @@ from shared.ledger.types import (
     Admitted,
     Attempt,
     Bounds,
+    Claim,
     Extended,
     Outcome,
     Quantities,
     Refused,
+    Replay,
+    RequestFacts,
     Settlement,
     Unchanged,
     Usage,
@@ -28,6 +33,8 @@ from shared.ledger.types import (
     Voided,
 )
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
+
+READ_FACTS = b"select request, upstream_id from gateway.usage_lines where generation_id = %s"
 
 
 @pytest.fixture
@@ -74,7 +81,7 @@ def _request(stack: LocalStack, customer: Tenant, model: TestModel, **changes: o
     return AdmissionRequest(**asked)  # type: ignore[arg-type]
 
 
-def _usage(offer_price: PriceId, output_tokens: int) -> Usage:
+def _usage(offer_price: PriceId, output_tokens: int, **changes: object) -> Usage:
     attempt = Attempt(
         provider=ProviderSlug("openrouter"),
         model_id=ModelId("m"),
@@ -83,6 +90,7 @@ def _usage(offer_price: PriceId, output_tokens: int) -> Usage:
         is_request_at_fault=False,
         reason="connect",
         first_byte_ms=3,
+        started_ms=0,
     )
     return Usage(
         price_id=offer_price,
@@ -94,7 +102,20 @@ def _usage(offer_price: PriceId, output_tokens: int) -> Usage:
         duration_ms=7,
         first_byte_ms=3,
         reasoning_tokens=1,
+        **changes,  # type: ignore[arg-type]
     )
+
+
+def _claim(body: str, *keys: str, lifetime_s: int = 3600) -> Claim:
+    return Claim(key_hmacs=keys or None, body_hmacs=(body,), is_retry=True, lifetime_s=lifetime_s)
+
+
+async def _answered(ledger: Ledger, request: AdmissionRequest, answer: str | None = "sealed") -> PriceId:
+    admitted = await ledger.admit(request)
+    assert isinstance(admitted, Admitted)
+    price_id = admitted.offers[0].price_id
+    assert isinstance(await ledger.settle(request.generation_id, _usage(price_id, 5, answer=answer)), Settlement)
+    return price_id
 
 
 async def test_a_request_is_admitted_extended_and_settled(
@@ -195,3 +216,87 @@ def test_quantities_name_the_units_that_the_ledger_prices() -> None:
         "images": 0,
         "requests": 1,
     }
+
+
+@pytest.mark.parametrize("claim", [_claim("body", "key"), _claim("body-alone")], ids=["key", "body"])
+async def test_a_request_that_came_before_is_answered_with_what_was_kept(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel, claim: Claim
+) -> None:
+    first = _request(stack, customer, model, claim=claim)
+    await _answered(ledger, first)
+    again = await ledger.admit(_request(stack, customer, model, claim=claim))
+    assert isinstance(again, Replay)
+    assert (again.generation_id, again.provider, again.cost_nanos, again.answer) == (
+        first.generation_id,
+        "openrouter",
+        20_000,
+        "sealed",
+    )
+    assert again.policy.account_id == customer.account_id
+    assert customer.balance() == {
+        "posted_nanos": 80_000,
+        "owed_nanos": 0,
+        "held_nanos": 0,
+        "available_nanos": 80_000,
+    }
+
+
+async def test_a_request_that_is_still_running_is_named(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    first = _request(stack, customer, model, claim=_claim("body", "key"))
+    await ledger.admit(first)
+    again = await ledger.admit(_request(stack, customer, model, claim=_claim("body", "key")))
+    assert isinstance(again, Refused)
+    assert (again.status, again.code) == (409, "idempotency_in_progress")
+    assert again.numbers == {"generation_id": str(first.generation_id)}
+    assert again.policy is not None
+
+
+async def test_an_answer_that_was_not_kept_is_brought_by_settling_again(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    first, retry = (_request(stack, customer, model, claim=_claim("body", "key")) for _ in range(2))
+    price_id = await _answered(ledger, first, answer=None)
+    refused = await ledger.admit(retry)
+    assert isinstance(refused, Refused)
+    assert refused.code == "answer_not_stored"
+    await ledger.settle(first.generation_id, _usage(price_id, 5, answer="sealed"))
+    assert isinstance(await ledger.admit(retry), Replay)
+
+
+async def test_a_settlement_keeps_what_was_asked_and_the_providers_name_for_the_answer(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    request = _request(stack, customer, model)
+    admitted = await ledger.admit(request)
+    assert isinstance(admitted, Admitted)
+    facts = RequestFacts(models=(ModelId(model.id),), choices=2, max_output_tokens=None, image_count=0, prompt_bytes=20)
+    usage = _usage(admitted.offers[0].price_id, 5, request=facts, upstream_id="gen-1")
+    await ledger.settle(request.generation_id, usage)
+    with psycopg.connect(stack.database_url) as session:
+        rows = session.execute(READ_FACTS, (request.generation_id,)).fetchall()
+    asked = {"models": [model.id], "choices": 2, "max_output_tokens": None, "image_count": 0, "prompt_bytes": 20}
+    assert rows == [(asked, "gen-1")]
+
+
+async def test_answers_are_erased_once_when_their_time_is_over(
+    stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
+) -> None:
+    await _answered(ledger, _request(stack, customer, model, claim=_claim("body", "brief", lifetime_s=1)))
+    await _answered(ledger, _request(stack, customer, model, claim=_claim("body", "long")))
+    await asyncio.sleep(1.1)
+    assert (await ledger.erase_answers()).count >= 1
+    assert (await ledger.erase_answers()).count == 0
+    assert isinstance(await ledger.admit(_request(stack, customer, model, claim=_claim("body", "long"))), Replay)
+
+
+async def test_a_record_that_is_given_up_twice_is_kept_once(ledger: Ledger) -> None:
+    subject = str(new_generation_id())
+    first, second = [
+        await ledger.add_dead_letter(
+            "late_settlement", subject, payload={"tokens": 1}, reason="hold_voided", tries=tries
+        )
+        for tries in (1, 2)
+    ]
+    assert first == second

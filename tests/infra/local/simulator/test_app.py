@@ -117,6 +117,22 @@ async def test_openrouter_tells_of_a_generation_afterwards(sim: Sim) -> None:
     assert {name: data[name] for name in expected} == expected
 
 
+async def test_openrouter_names_every_answer_in_its_headers(sim: Sim) -> None:
+    for is_streamed in (False, True):
+        async with sim.ask({"stream": is_streamed}) as response:
+            assert response.headers["X-Generation-Id"].encode() in await response.read()
+    async with sim.ask({}, provider="chutes") as response:
+        assert "X-Generation-Id" not in response.headers
+
+
+async def test_the_record_of_a_generation_may_come_late(sim: Sim) -> None:
+    _, body = await sim.post({"model": "sim/record_after_ms=300"})
+    path = f"/openrouter/v1/generation?id={body['id']}"
+    assert (await sim.get(path))["error"]["code"] == 404
+    await asyncio.sleep(0.35)
+    assert (await sim.get(path))["data"]["native_tokens_completion"] == 8
+
+
 async def test_an_unknown_generation_is_404(sim: Sim) -> None:
     _, refused = await sim.post({"model": "sim/status=500"})
     _, other = await sim.post({}, provider="chutes")

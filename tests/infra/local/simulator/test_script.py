@@ -68,6 +68,14 @@ def test_a_body_field_that_is_no_object_of_settings_is_refused(field: object) ->
 
 
 def test_every_field_of_a_script_can_be_set() -> None:
-    texts = {"usage": "zero", "hang": "mid_stream", "cut": "clean", "status": "500", "gate": "g", "key": "k"}
+    texts = {
+        "usage": "zero",
+        "hang": "mid_stream",
+        "cut": "clean",
+        "status": "500",
+        "gate": "g",
+        "key": "k",
+        "on_cancel": "finish",
+    }
     settings = {name: texts.get(name, "1") for name in Script.__dataclass_fields__}
     assert parse_script(settings).usage is UsageMode.ZERO

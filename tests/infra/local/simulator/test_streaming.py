@@ -186,6 +186,41 @@ async def test_a_client_that_leaves_a_hang_is_noticed_at_once(sim: Sim, script: 
     assert (record["cost"] == "0") == (billed == 0)
 
 
+async def test_a_client_that_leaves_between_two_slow_tokens_is_noticed_at_once(sim: Sim) -> None:
+    async with sim.ask({"model": "sim/tokens=10,pace_ms=20000", "stream": True}) as response:
+        await response.content.readuntil(b"tok0")
+        left_at = time.time()
+        response.close()
+    record = await ended(sim)
+    assert (record["client_left"], record["tokens_sent"]) == (True, 1)
+    assert record["ended_at"] - left_at < 0.5
+
+
+async def test_a_provider_that_cannot_cancel_says_and_bills_all_of_it_though_nobody_listens(sim: Sim) -> None:
+    script = "sim/tokens=20,pace_ms=20,reasoning_tokens=5,on_cancel=finish"
+    async with sim.ask({"model": script, "stream": True}) as response:
+        generation_id = response.headers["X-Generation-Id"]
+        await response.content.readuntil(b"tok2")
+        response.close()
+    await asyncio.sleep(0.1)
+    path = f"/openrouter/v1/generation?id={generation_id}"
+    assert "error" in await sim.get(path), "what is still being said has no record yet"
+    record = await ended(sim)
+    assert (record["client_left"], record["finished"], record["completion_tokens"]) == (True, True, 25)
+    assert record["ended_at"] - record["started_at"] >= 0.3
+    generation = (await sim.get(path))["data"]
+    assert (generation["native_tokens_completion"], generation["cancelled"]) == (25, False)
+
+
+async def test_a_whole_answer_that_is_waited_for_no_longer_is_billed_where_nothing_can_be_cancelled(sim: Sim) -> None:
+    for on_cancel, billed in (("finish", 8), ("stop", 0)):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await sim.post({"model": f"sim/first_byte_ms=300,on_cancel={on_cancel}"})
+        record = await ended(sim)
+        assert (record["client_left"], record["completion_tokens"]) == (True, billed)
+
+
 @pytest.mark.parametrize("script", ["cut=mid_stream", "hang=mid_stream", "cut=clean"])
 async def test_an_answer_that_is_not_streamed_breaks_in_the_middle_of_its_body(sim: Sim, script: str) -> None:
     with pytest.raises((aiohttp.ClientPayloadError, TimeoutError, json.JSONDecodeError)):

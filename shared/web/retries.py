@@ -1,0 +1,43 @@
+"""How a request is known again when its client sends it once more: by its Idempotency-Key, or as an SDK's own retry."""
+
+import hashlib
+import re
+
+from starlette.requests import Request
+
+from shared.core.errors import InvalidRequest
+from shared.keys.fingerprint import fingerprints
+from shared.ledger.types import Claim
+
+KEY_LIFETIME_S = 24 * 3600
+# The official SDKs give up long before.
+SDK_LIFETIME_S = 15 * 60
+_KEY = re.compile(r"[!-~]{1,255}")
+_COUNT = re.compile(r"\d{1,6}", re.ASCII)
+
+
+async def read_claim(request: Request, secret_keys: tuple[str, ...]) -> Claim | None:
+    """Return what a later request would be recognised by; None where nothing says that there may be one.
+
+    The official SDKs of OpenAI and Anthropic send no key, but count their retries in a header of every request, 0 for
+    the first.
+
+    raises  InvalidRequest for a key that cannot be one
+    source  https://www.ietf.org/archive/id/draft-ietf-httpapi-idempotency-key-header-07.html;
+            openai-python, _base_client.py: `x-stainless-retry-count`
+    """
+    key = request.headers.get("idempotency-key")
+    count = request.headers.get("x-stainless-retry-count", "")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key: 1 to 255 visible ASCII characters.", param="Idempotency-Key")
+    is_counted = _COUNT.fullmatch(count) is not None
+    if key is None and not is_counted:
+        return None
+    body = await request.body()
+    body_text = f"{request.url.path} {hashlib.sha256(body).hexdigest()}"
+    return Claim(
+        key_hmacs=None if key is None else fingerprints(f"idempotency-key {key}", secret_keys),
+        body_hmacs=fingerprints(f"body {body_text}", secret_keys),
+        is_retry=is_counted and int(count) > 0,
+        lifetime_s=SDK_LIFETIME_S if key is None else KEY_LIFETIME_S,
+    )

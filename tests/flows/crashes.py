@@ -1,0 +1,193 @@
+"""Where a gateway may die on a request's path, and the place where it does."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import aiohttp
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from infra.local.environment import gateway_environment
+from infra.local.gateway_service import gateway_service
+from infra.local.ports import choose_free_ports
+from infra.local.stack import LocalStack
+from tests.flows.calls import Answer, chat
+from tests.harness.books import HoldRow
+from tests.harness.gateways import RunningGateway
+from tests.harness.tenants import Tenant, TestModel
+from tests.harness.wire import Exchange, Fault, Wire
+
+# A request may take 4 s and its hold lives for 5.
+SHORT_HOLDS = {"FUNCTION_TIME_LIMIT_S": "24", "HOLD_GRACE_S": "1"}
+CRON_SECRET = "crash-cron-secret-0123456789"
+SWEEP = "/internal/jobs/settlement_sweep"
+READ_LINES = """
+    select generation_id::text, charged_nanos, cost_nanos, provider_cost_nanos, waived_reason, upstream_id
+      from gateway.usage_lines where account_id = %s order by created_at
+"""
+
+Place = Literal["supabase", "redis", "provider", "client"]
+SHORT = "tokens=12,prompt_tokens=10,pace_ms=10"
+# Its note is written after a second.
+LONG = "tokens=100,prompt_tokens=10,pace_ms=25"
+# More than its first hold pays for.
+GROWING = "tokens=6000,prompt_tokens=10"
+
+
+def _words(exchange: Exchange) -> list[str]:
+    return [str(word) for word in json.loads(exchange.body)]
+
+
+def _is_reserve(exchange: Exchange) -> bool:
+    return _words(exchange)[2:3] == ["3"]
+
+
+def _is_release(exchange: Exchange) -> bool:
+    words = _words(exchange)
+    return words[3].startswith("gw:policy:") and len(words) == 10
+
+
+def _is_note(exchange: Exchange) -> bool:
+    return "gw:late" in _words(exchange)
+
+
+def _calls(function: str) -> Callable[[Exchange], bool]:
+    return lambda exchange: exchange.path.endswith(f"/{function}")
+
+
+def _any(_: Exchange) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Where a gateway dies, and how the request's hold then ends: states, or none where none was placed."""
+
+    name: str
+    place: Place
+    fault: Fault
+    ends_as: frozenset[str]
+    script: str = SHORT
+    is_stream: bool = True
+
+
+def _both(
+    name: str, place: Place, is_there: Callable[[Exchange], bool], before: str, after: str, **more: Any
+) -> list[Boundary]:
+    """Return the two moments of one call: asked and not heard, heard and not told."""
+    return [
+        Boundary(f"{name}-asked", place, Fault(refuses=True, matches=is_there), frozenset(before.split()), **more),
+        Boundary(f"{name}-done", place, Fault(drops_answer=True, matches=is_there), frozenset(after.split()), **more),
+    ]
+
+
+BOUNDARIES = [
+    *_both("reserve", "redis", _is_reserve, "", ""),
+    *_both("admit", "supabase", _calls("admit"), "", "expired"),
+    Boundary("provider-asked", "provider", Fault(refuses=True), frozenset({"expired"})),
+    Boundary("provider-headers", "provider", Fault(drops_at=b""), frozenset({"expired"})),
+    Boundary("provider-mid-stream", "provider", Fault(drops_at=b"tok5"), frozenset({"expired"})),
+    Boundary("provider-end", "provider", Fault(drops_at=b"[DONE]"), frozenset({"expired"})),
+    Boundary("provider-whole", "provider", Fault(drops_answer=True), frozenset({"expired"}), is_stream=False),
+    *_both("note", "redis", _is_note, "expired", "settled_late", script=LONG),
+    Boundary("noted-mid-stream", "provider", Fault(drops_at=b"tok80"), frozenset({"settled_late"}), script=LONG),
+    *_both("extend", "supabase", _calls("extend_hold"), "expired", "expired", script=GROWING),
+    *_both("settle", "supabase", _calls("settle"), "expired", "settled"),
+    *_both("settle-whole", "supabase", _calls("settle"), "expired", "settled", is_stream=False),
+    # It leaves together with the settlement.
+    *_both("release", "redis", _is_release, "expired settled", "expired settled"),
+    Boundary("last-byte", "client", Fault(drops_at=b"[DONE]"), frozenset({"settled"})),
+    Boundary("last-byte-whole", "client", Fault(drops_answer=True), frozenset({"settled"}), is_stream=False),
+]
+
+
+@dataclass(slots=True)
+class Crash:
+    """One gateway's death and what came after it; first_lines are those of the request before."""
+
+    boundary: Boundary
+    customer: Tenant
+    model: TestModel
+    killed_at: float = 0.0
+    holds_left: list[HoldRow] = field(default_factory=list)
+    asked_at_once: Answer | None = None
+    holds_then: list[HoldRow] = field(default_factory=list)
+    asked_later: Answer | None = None
+    first_lines: int = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Idempotency-Key": f"key-{self.customer.account_id}"}
+
+    def body(self) -> dict[str, object]:
+        return chat(self.model, stream=self.boundary.is_stream)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the usage lines of the request, all its tries together."""
+        with psycopg.connect(self.customer.database_url, row_factory=dict_row) as session:
+            return session.execute(READ_LINES.encode(), (self.customer.account_id,)).fetchall()[self.first_lines :]
+
+
+@dataclass(slots=True)
+class Scene:
+    """Where the crashes happen: the healthy gateway beside, and the wires before everybody else."""
+
+    stack: LocalStack
+    session: aiohttp.ClientSession
+    healthy: RunningGateway
+    wires: dict[Place, Wire]
+    begun: list[RunningGateway]
+
+    async def ask(self, url: str, crash: Crash) -> Answer:
+        body, headers = crash.body(), {**crash.customer.headers, **crash.headers}
+        started_s = time.monotonic()
+        async with self.session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as response:
+            text = await response.text()
+        is_done = "[DONE]" in text or (response.status == 200 and not crash.boundary.is_stream)
+        is_event_stream = response.content_type == "text/event-stream"
+        shown = None if is_event_stream else json.loads(text)
+        return Answer(response.status, response.headers, shown, time.monotonic() - started_s, is_done)
+
+    def begin(self) -> None:
+        """Start a gateway that is to die, without waiting for it: its start takes longer than its end."""
+        environment = {
+            **gateway_environment(self.stack, {}),
+            **SHORT_HOLDS,
+            "SUPABASE_URL": self.wires["supabase"].url,
+            "UPSTASH_REDIS_REST_URL": self.wires["redis"].url,
+            "OPENROUTER_BASE_URL": f"{self.wires['provider'].url}/openrouter/v1",
+        }
+        (port,) = choose_free_ports(1)
+        name = f"crashing-{len(self.begun)}"
+        self.stack.processes.start(gateway_service(port, environment, name=name))
+        self.begun.append(RunningGateway(name, port, self.stack))
+
+    async def crash(self, crash: Crash, gateway: RunningGateway) -> None:
+        """Have a gateway die at the boundary, and ask again at once."""
+        self.stack.processes.wait_ready(gateway.name)
+        pid, boundary = gateway.pid, crash.boundary
+        front = Wire(gateway.url).open()
+        wire = front if boundary.place == "client" else self.wires[boundary.place]
+
+        def kill() -> None:
+            os.kill(pid, signal.SIGKILL)
+            crash.killed_at = time.time()
+
+        with wire.broken(replace(boundary.fault, on_match=kill), times=1), pytest.raises(aiohttp.ClientError):
+            await self.ask(front.url if wire is front else gateway.url, crash)
+        front.close()
+        gateway.stop()
+        crash.holds_left = crash.customer.books.holds()[crash.first_lines :]
+        crash.asked_at_once = await self.ask(self.healthy.url, crash)
+
+    async def sweep(self) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {CRON_SECRET}"}
+        async with self.session.post(self.healthy.url + SWEEP, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            return dict(await response.json())

@@ -1,0 +1,3 @@
+from tests.shared.flows.conftest import bench
+
+__all__ = ["bench"]
