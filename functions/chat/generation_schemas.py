@@ -9,7 +9,7 @@ from shared.core.ids import GenerationId, format_generation_id
 from shared.core.money import Nanos, format_dollars
 from shared.ledger.generations import Bill, Generation, HoldState, PastAttempt, PastHold
 from shared.ledger.types import Outcome, RequestFacts, UsageSource
-from shared.web.openapi import answer_of
+from shared.web.openapi import OnDemand, answer_of
 
 Status = Literal["in_progress", "settled", "voided", "expired"]
 STATUSES: dict[HoldState, Status] = {
@@ -128,7 +128,7 @@ class GenerationView(msgspec.Struct, kw_only=True):
 ID_OPENAPI: dict[str, Any] = {
     "parameters": [{"name": "generation_id", "in": "path", "required": True, "schema": {"type": "string"}}]
 }
-GENERATION_OPENAPI: dict[str, Any] = ID_OPENAPI | answer_of(GenerationView)
+GENERATION_OPENAPI = OnDemand(lambda: ID_OPENAPI | answer_of(GenerationView))
 
 
 def generation_view(generation: Generation) -> GenerationView:

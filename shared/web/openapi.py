@@ -1,5 +1,6 @@
 """What an endpoint's description says of its bodies and its refusals."""
 
+from collections.abc import Callable, ItemsView
 from typing import Any
 
 import msgspec
@@ -27,6 +28,21 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+
+
+class OnDemand(dict[str, Any]):
+    """A part of a description that is made when somebody reads it: making all of them costs a cold start 5 ms."""
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __bool__(self) -> bool:
+        return True
+
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]  # FastAPI reads it by this alone
+        """Return what was made."""
+        return self._make().items()
 
 
 def inline_schema(model: type[BaseModel]) -> dict[str, Any]:

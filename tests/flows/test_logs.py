@@ -49,12 +49,23 @@ async def test_no_log_ever_holds_a_prompt_an_answer_or_a_key(
     for function in ("admit", "settle"):
         with wired.supabase.broken(Fault(status=500, matches=partial(is_call_of, function))):
             await ask(session, wired.url, rich, marked(model.id))
+    with (
+        wired.supabase.broken(Fault(status=500, matches=partial(is_call_of, "settle"))),
+        wired.redis.broken(Fault(status=500, matches=lambda exchange: b"gw:late" in exchange.body)),
+    ):
+        await ask(session, wired.url, rich, marked(model.id))
     await send_malformed(session, wired.url, rich.headers)
     await hang_up_in_the_middle(session, wired.url, rich.headers, marked(make_model("pace_ms=50").id, stream=True))
 
     log = wired.gateway.log_text()
     events = {json.loads(line)["event"] for line in log.splitlines() if line.startswith("{")}
-    assert {"request_answered", "attempt_failed", "settlement_failed", "database_call_refused"} <= events
+    assert {
+        "request_answered",
+        "attempt_failed",
+        "settlement_put_off",
+        "settlement_failed",
+        "database_call_refused",
+    } <= events
     keys = [customer.api_key for customer in (rich, poor, mistyped, unknown)]
     secrets = [MARK, *keys, *(key.rpartition("_")[2][:20] for key in keys)]
     assert [secret for secret in secrets if secret in log] == []

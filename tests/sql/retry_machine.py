@@ -26,6 +26,9 @@ ERASE = "update gateway.replays set answer = null, is_erased = true where genera
 KEYS = st.sampled_from([None, None, "a", "b"])
 BODIES = st.sampled_from(["x", "x", "x", "y"])
 ANSWERS = st.sampled_from(["one", "two", "one", None])
+# What becomes of a request that is sent several times; a retry waits some seconds, so that holds end in between.
+AGAIN, SETTLE, WAIVE, END = "again", "settle", "waive", "void"
+STEPS = [AGAIN, AGAIN, AGAIN, SETTLE, SETTLE, WAIVE, END]
 
 
 class RetryMachine(LedgerMachine):
@@ -68,6 +71,31 @@ class RetryMachine(LedgerMachine):
         expected = self.claims.settle(hold_id, cost, answer=answer, is_waived=is_waived)
         usage = {"answer": answer, "waived_reason": "no_answer" if is_waived else None}
         self._both(expected, lambda who: who.settle(self._id_of(who, hold_id), cost, **usage))
+
+    @rule(
+        amount=st.integers(1, 20),
+        lifetime=st.integers(1, 6),
+        key=st.sampled_from([None, "c"]),
+        steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3)), min_size=4, max_size=9),
+    )
+    def make_a_request_that_comes_again(
+        self, amount: int, lifetime: int, key: str | None, steps: list[tuple[str, int]]
+    ) -> None:
+        self.credit(0, 200, "purchase", None, None)
+        asked: dict[str, Any] = {"amount": amount, "lifetime": lifetime, "key": key, "known_for": 30}
+        hold_ids = [self.ask_with_a_claim(0, body="z", is_retry=False, **asked)]
+        for step, number in steps:
+            # Of these requests an earlier one, so that what was superseded also settles late.
+            hold_id = hold_ids[number % len(hold_ids)]
+            if step == AGAIN:
+                hold_ids.append(self.ask_with_a_claim(number, body="z" if number else "y", is_retry=True, **asked))
+            elif hold_id not in self.model.holds:
+                continue
+            elif step == END:
+                self.void(0, hold_id)
+            else:
+                answer = "sealed" if number else None
+                self.settle_with_an_answer(0, hold_id, amount + number, answer, is_waived=step == WAIVE)
 
     @rule(hold_id=LedgerMachine.holds)
     def erase_one_answer(self, hold_id: uuid.UUID) -> None:

@@ -85,9 +85,9 @@ def test_a_settlement_writes_down_what_was_asked_and_the_providers_name_for_the_
     for more in ({"request": asked, "upstream_id": "gen-sim-1"}, {"request": None, "upstream_id": None}, {}):
         generation_id = customer.admitted(tokens=10)
         customer.settle(generation_id, 10, facts=Jsonb({**facts, **more}))
-        line = "select request, upstream_id from gateway.usage_lines where generation_id = %s"
+        line = "select request, request is null, upstream_id from gateway.usage_lines where generation_id = %s"
         lines += books.rows(line, generation_id)
-    assert lines == [(asked, "gen-sim-1"), (None, None), (None, None)]
+    assert lines == [(asked, False, "gen-sim-1"), (None, True, None), (None, True, None)]
 
 
 def test_answers_are_erased_when_their_time_is_over_and_the_bill_stays(own_ledger: Books) -> None:
@@ -129,3 +129,47 @@ def test_erasing_takes_a_claim_of_a_request_that_still_runs_without_harm(books: 
 
 def test_an_unknown_generation_keeps_no_answer(customer: Customer) -> None:
     assert customer.settle(uuid.uuid4(), 10, answer="sealed")["code"] == "unknown_hold"
+
+
+ROOM = 64 * 1024 * 1024
+READ_KEPT_BYTES = "select kept_bytes from gateway.quota_usage where account_id = %s"
+FILL = "update gateway.quota_usage set kept_bytes = %s where account_id = %s"
+LET_CLAIMS_END = "update gateway.replays set expires_at = created_at where account_id = %s"
+
+
+def kept_bytes(books: Books, customer: Customer) -> int:
+    return int(books.value(READ_KEPT_BYTES, customer.account_id))
+
+
+def test_an_account_keeps_no_more_than_its_room(books: Books, customer: Customer) -> None:
+    books.rows(FILL, ROOM - 5, customer.account_id)
+    assert read_claim(books, answered(customer, claim_of("k"), answer="sealed")) == (None, 0, False)
+    assert _code_of_a_retry(customer) == "answer_not_stored"
+    assert read_claim(books, answered(customer, claim_of("other"), answer="seale")) == ("seale", 0, False)
+    assert kept_bytes(books, customer) == ROOM
+    books.rows(FILL, 5, customer.account_id)
+
+
+def test_bytes_are_counted_while_they_are_kept_whatever_ends_them(books: Books, customer: Customer) -> None:
+    erased = answered(customer, claim_of("a"), answer="12345")
+    answered(customer, claim_of("b"), answer="1234567")
+    assert kept_bytes(books, customer) == 12
+    books.rows(ERASE, erased)
+    assert kept_bytes(books, customer) == 7
+    assert books.broken_rules(customer.account_id) == []
+    books.rows(LET_CLAIMS_END, customer.account_id)
+    assert books.call("erase_answers")["count"] >= 2
+    assert kept_bytes(books, customer) == 0
+    books.rows(FILL, 3, customer.account_id)
+    (broken,) = books.broken_rules(customer.account_id)
+    assert broken == {"rule": "bytes kept = the answers that are kept", "subject": str(customer.account_id)}
+    books.rows(FILL, 0, customer.account_id)
+
+
+def test_a_sweep_that_meets_another_leaves_the_erasing_to_it(books: Books, customer: Customer) -> None:
+    answered(customer, claim_of("a"), answer="12345")
+    books.rows(LET_CLAIMS_END, customer.account_id)
+    with books.owner.transaction():
+        books.rows("select pg_advisory_xact_lock(hashtext('gateway.erase_answers'))")
+        assert books.call("erase_answers") == {"count": 0}
+    assert books.call("erase_answers")["count"] >= 1

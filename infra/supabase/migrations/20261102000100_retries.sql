@@ -28,8 +28,27 @@ comment on column gateway.replays.replays is 'How often the answer was given aga
 alter table gateway.replays alter column answer set storage external;
 create unique index replays_by_key on gateway.replays (key_id, key_hmac) where key_hmac is not null;
 create index replays_by_body on gateway.replays (key_id, body_hmac) where key_hmac is null;
+create index replays_by_account on gateway.replays (account_id);
 create index replays_by_expiry on gateway.replays (expires_at);
 alter table gateway.replays enable row level security;
+
+alter table gateway.quota_usage add column kept_bytes bigint not null default 0 check (kept_bytes >= 0);
+comment on column gateway.quota_usage.kept_bytes is 'Of the answers that are kept for retries of this account; they have a bound.';
+
+create function gateway.count_kept_bytes() returns trigger
+language plpgsql
+as $$
+begin
+    update gateway.quota_usage
+       set kept_bytes = kept_bytes - coalesce(octet_length(old.answer), 0)
+                      + case when tg_op = 'UPDATE' then coalesce(octet_length(new.answer), 0) else 0 end
+     where account_id = old.account_id;
+    return null;
+end $$;
+create trigger count_kept_bytes_of_a_change after update of answer on gateway.replays
+    for each row when (old.answer is distinct from new.answer) execute function gateway.count_kept_bytes();
+create trigger count_kept_bytes_of_a_deletion after delete on gateway.replays
+    for each row when (old.answer is not null) execute function gateway.count_kept_bytes();
 
 create type gateway.claim as (key_hmacs text[], body_hmacs text[], is_retry boolean, lifetime_s int);
 comment on type gateway.claim is
@@ -238,10 +257,11 @@ begin
                    'available_nanos', v_available, 'required_nanos', v_hold.amount_nanos))
             || jsonb_build_object('policy', gateway.limits_policy(v_key.id));
     end if;
-    perform gateway.count_request(v_key.account_id, v_key.id, v_now);
+    -- Claims before counts, as the sweep that erases has it: in the other order the two could wait for each other.
     if p_claim is not null then
         perform gateway.place_claim(v_hold, v_claim, v_found.generation_id);
     end if;
+    perform gateway.count_request(v_key.account_id, v_key.id, v_now);
     return gateway.admitted(v_hold, v_offers);
 end $$;
 comment on function api.admit is

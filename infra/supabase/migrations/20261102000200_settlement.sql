@@ -6,14 +6,16 @@ comment on column gateway.usage_lines.upstream_id is 'The provider''s own name f
 create function gateway.keep_answer(p_generation_id uuid, p_answer text, p_now timestamptz) returns void
 language sql
 as $$
+    -- 64 MiB an account: some 10,000 answers at once, and little enough that no customer fills the database.
     update gateway.replays as replay
        set answer = p_answer
-      from gateway.accounts as account
+      from gateway.accounts as account join gateway.quota_usage as quota on quota.account_id = account.id
      where replay.generation_id = p_generation_id and account.id = replay.account_id and not account.is_zero_retention
+       and quota.kept_bytes + octet_length(p_answer) <= 67108864
        and replay.answer is null and not replay.is_erased and replay.expires_at > p_now
 $$;
 comment on function gateway.keep_answer is
-    'Keeps a sealed answer for a retry: the first one, while the claim lives, and nothing of an account without retention or once it was erased.';
+    'Keeps a sealed answer for a retry: the first one, while the claim lives and its account has room, and nothing of an account without retention or once it was erased.';
 
 create or replace function gateway.count_spend(p_line gateway.usage_lines) returns void
 language plpgsql
@@ -55,8 +57,8 @@ begin
     update gateway.holds set state = 'voided', ended_at = v.at where id = p_generation_id;
     perform gateway.return_parts(p_generation_id);
     perform gateway.bring_to_time((v.hold).account_id, v.at);
-    perform gateway.uncount_request((v.hold).account_id, (v.hold).key_id, (v.hold).created_at);
     delete from gateway.replays where generation_id = p_generation_id;
+    perform gateway.uncount_request((v.hold).account_id, (v.hold).key_id, (v.hold).created_at);
     return jsonb_build_object('verdict', 'voided', 'released_nanos', (v.hold).amount_nanos);
 end $$;
 comment on function api.void_hold is
@@ -175,6 +177,10 @@ as $$
 declare
     v_count int;
 begin
+    if not pg_try_advisory_xact_lock(hashtext('gateway.erase_answers')) then
+        -- Another sweep is at it. Two would meet at their accounts' counts, each in its own order.
+        return jsonb_build_object('count', 0);
+    end if;
     delete from gateway.replays
      where generation_id in (select generation_id from gateway.replays where expires_at <= gateway.clock()
                               order by expires_at limit p_limit for update skip locked);

@@ -36,6 +36,11 @@ as $$
      where (p_account_id is null or hold.account_id = p_account_id) and transfer.generation_id is not null
        and (transfer.idempotency_key = 'settle:' || transfer.generation_id and line.generation_id is not null) is not true
     union all
+    select 'bytes kept = the answers that are kept', quota.account_id::text
+      from gateway.quota_usage as quota
+     where (p_account_id is null or quota.account_id = p_account_id)
+       and quota.kept_bytes <> (select coalesce(sum(octet_length(answer)), 0) from gateway.replays where account_id = quota.account_id)
+    union all
     select 'no wallet is below zero', account_id::text from gateway.wallets
      where (p_account_id is null or account_id = p_account_id) and (posted_nanos < 0 or owed_nanos < 0)
     union all
