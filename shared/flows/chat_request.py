@@ -1,5 +1,6 @@
 """A chat completion as it is asked for, checked and bounded, ready to be metered."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId, ProviderSlug, format_generation_id
 from shared.flows.attempt_providers import Trail
 from shared.flows.inference import Caller, ConfiguredProvider, Inference
-from shared.flows.kept_answer import AnswerKeeper, open_kept_answer
+from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
 from shared.flows.meter import Meter
 from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
 from shared.ledger.late import LookUp
@@ -30,9 +31,12 @@ DEFAULT_OUTPUT_TOKENS = 4096
 DEFAULT_REASONING_OUTPUT_TOKENS = 16_384
 # More than any model takes, and few enough that no sum overflows.
 MAX_IMAGES = 1_000
+MAX_TEST_SEALED_BYTES = 8 * 1024
 # OpenRouter names every answer in its headers, before its first byte.
 # source: https://openrouter.ai/docs/api-reference/streaming
 GENERATION_ID_HEADER = "X-Generation-Id"
+# Providers choose it; a zero character in it would keep the database from taking the bill.
+_UPSTREAM_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +113,8 @@ class Chat:
 
     def note_headers(self, offer: Offer, headers: Mapping[str, str]) -> None:
         """Remember by what the provider can be asked about its answer later, where it can be."""
-        upstream_id = headers.get(GENERATION_ID_HEADER)
-        if upstream_id and self.provider_of(offer).record.generation_path is not None:
+        upstream_id = read_upstream_id(headers.get(GENERATION_ID_HEADER))
+        if upstream_id is not None and self.provider_of(offer).record.generation_path is not None:
             bounds = self.usage_bounds(offer)
             self.trail.look_up = LookUp(
                 provider=offer.provider,
@@ -164,8 +168,18 @@ async def open_chat(
         meter=meter,
         offers=plan_attempts(meter.offers, request.preferences, inference.health),
         trail=Trail(meter.started_s),
-        keeper=AnswerKeeper() if request.claim is not None and meter.keeps_answer else None,
+        keeper=_keeper(caller) if request.claim is not None and meter.keeps_answer else None,
     )
+
+
+def _keeper(caller: Caller) -> AnswerKeeper:
+    # What a test key is answered costs nothing, so it may not fill the database either.
+    return AnswerKeeper(MAX_TEST_SEALED_BYTES if caller.environment == "test" else MAX_SEALED_BYTES)
+
+
+def read_upstream_id(text: str | None) -> str | None:
+    """Return a provider's name for its answer, None where it is none that can be kept or asked by."""
+    return text if text and _UPSTREAM_ID.fullmatch(text) else None
 
 
 def _kept_answer(inference: Inference, replay: Replay) -> bytes:

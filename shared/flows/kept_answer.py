@@ -25,9 +25,13 @@ class _Kept(msgspec.Struct, array_like=True, frozen=True):
 
 
 class AnswerKeeper:
-    """Keeps what a client is sent until that has grown too large."""
+    """Keeps what a client is sent until that has grown too large.
 
-    def __init__(self) -> None:
+    units   max_sealed_bytes: of the sealed text
+    """
+
+    def __init__(self, max_sealed_bytes: int = MAX_SEALED_BYTES) -> None:
+        self._max_sealed_bytes = max_sealed_bytes
         self._compressor = zlib.compressobj(zlib.Z_BEST_SPEED, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
         self._parts: list[bytes] = []
         self._sent_bytes = 0
@@ -48,7 +52,7 @@ class AnswerKeeper:
             return None
         self._append(self._compressor.flush())
         sealed = sealer.seal(msgspec.msgpack.encode(_Kept(b"".join(self._parts), ending.tail)))
-        return sealed if len(sealed) <= MAX_SEALED_BYTES else None
+        return sealed if len(sealed) <= self._max_sealed_bytes else None
 
     def _append(self, compressed: bytes) -> None:
         if compressed:
@@ -57,7 +61,7 @@ class AnswerKeeper:
 
     @property
     def _is_too_large(self) -> bool:
-        return self._sent_bytes > MAX_SENT_BYTES or self._kept_bytes > MAX_SEALED_BYTES
+        return self._sent_bytes > MAX_SENT_BYTES or self._kept_bytes > self._max_sealed_bytes
 
 
 def open_kept_answer(sealer: Sealer, sealed: str, cost: Nanos) -> bytes | None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from shared.clients.redis import RedisUnavailable
 from shared.core.clock import wall_clock_ms
@@ -18,8 +19,11 @@ from shared.ledger.types import Admitted, Quantities, Refused, Settlement, Uncha
 from shared.limits.types import Reservation
 
 SETTLE_DEADLINE_S = RESERVE_S / 2
-# To write a settlement that failed on the list, after all of that.
-PUT_OFF_S = 2.0
+# To write a settlement that failed on the list, beside all of that: three tries of a quarter of a second each.
+PUT_PAUSES_S = (0.2, 0.5)
+PUT_OFF_S = 3.0
+# An answer that is larger does not go with its record: Redis is not where a database's worth of answers may wait.
+MAX_LATE_ANSWER_BYTES = 16 * 1024
 # Between the tries of one settlement, all within its deadline.
 SETTLE_PAUSES_S = (0.2, 1.0)
 RENEW_EVERY_S = 30.0
@@ -124,10 +128,10 @@ class Meter:
         async with self._noting:
             if self._is_ended:
                 return
-            former, self._crash_note = self._crash_note, note
-            await self._put(note, after_ms=self._hold_ends_ms + NOTE_GRACE_MS - wall_clock_ms())
-            if former is not None:
-                await self._remove(former)
+            if await self._put(note, due_ms=self._hold_ends_ms + NOTE_GRACE_MS):
+                former, self._crash_note = self._crash_note, note
+                if former is not None:
+                    await self._remove(former)
 
     async def _settle(self, usage: Usage) -> Settlement | None:
         try:
@@ -157,14 +161,14 @@ class Meter:
         return (None, answer.code) if isinstance(answer, Refused) else (answer, "")
 
     async def _look_up_later(self, usage: Usage, look_up: LookUp) -> None:
-        if await self._put(self._record(usage, look_up), after_ms=LOOK_UP_AFTER_MS):
+        if await self._put_surely(self._record(usage, look_up), after_ms=LOOK_UP_AFTER_MS):
             await self._forget_crash_note()
         else:
             await self._settle(usage)
 
     async def _leave_to_the_sweep(self, usage: Usage, reason: str) -> None:
         """Put the settlement on the late list; without Redis the log line is its record."""
-        if await self._put(self._record(usage, None), after_ms=0):
+        if await self._put_surely(self._record(usage, None), after_ms=0):
             log_event("settlement_put_off", level="warning", reason=reason, generation_id=self._id)
             await self._forget_crash_note()
         else:
@@ -204,13 +208,23 @@ class Meter:
                 await self._remove(self._crash_note)
 
     def _record(self, usage: Usage, look_up: LookUp | None) -> LateSettlement:
+        if usage.answer is not None and len(usage.answer) > MAX_LATE_ANSWER_BYTES:
+            usage = replace(usage, answer=None)
         return LateSettlement(self.generation_id, usage, look_up, since_ms=wall_clock_ms())
 
-    async def _put(self, record: LateSettlement, *, after_ms: int) -> bool:
+    async def _put_surely(self, record: LateSettlement, *, after_ms: int) -> bool:
+        """Put a record that nothing else holds, and try again while Redis may come back."""
+        for pause_s in PUT_PAUSES_S:
+            if await self._put(record, due_ms=wall_clock_ms() + after_ms):
+                return True
+            await asyncio.sleep(pause_s)
+        return await self._put(record, due_ms=wall_clock_ms() + after_ms)
+
+    async def _put(self, record: LateSettlement, *, due_ms: int) -> bool:
         try:
-            await self._inference.late.put(record, due_ms=wall_clock_ms() + after_ms)
+            await self._inference.late.put(record, due_ms=due_ms)
         except RedisUnavailable as error:
-            log_event("late_settlement_lost", level="warning", reason=str(error), generation_id=self._id)
+            log_event("late_settlement_not_put", level="warning", reason=str(error), generation_id=self._id)
             return False
         return True
 

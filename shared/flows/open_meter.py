@@ -88,7 +88,13 @@ async def open_meter(
     reserved = await _reserve(inference, caller, request, generation_id, answer_headers)
     is_admitted = False
     try:
-        admitted = await _admit_in_turn(inference, caller, request, generation_id, pulse)
+
+        async def stay() -> None:
+            if isinstance(reserved, Reservation):
+                await inference.limiter.renew(reserved)
+            await pulse()
+
+        admitted = await _admit_in_turn(inference, caller, request, generation_id, stay)
         policy = key_policy(admitted.policy) if admitted.policy is not None else None
         if policy is not None and not isinstance(reserved, Reservation):
             reserved = await _count_late(inference, caller, request, (generation_id, policy, reserved), admitted)
@@ -168,8 +174,9 @@ async def _admit(inference: Inference, caller: Caller, request: MeteredRequest, 
     )
     try:
         answer = await inference.ledger.admit(admission)
-    except StoreUnavailable:
-        await _take_back(inference, generation_id)
+    except (StoreUnavailable, asyncio.CancelledError):
+        # Also when the function is being stopped: a hold that nobody knows of would keep a retry waiting for its end.
+        await finish(_take_back(inference, generation_id), deadline_s=2 * VOID_UNANSWERED_S)
         raise
     if isinstance(answer, Refused) and answer.code == InvalidApiKey.code:
         await inference.limiter.remember_unknown(caller.fingerprints[0])

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from shared.core.clock import elapsed_ms
-from shared.flows.chat_request import Chat
+from shared.flows.chat_request import Chat, read_upstream_id
 from shared.flows.chat_usage import ResolvedUsage, counted_input_tokens
 from shared.flows.look_up_usage import LookedUp, look_up_usage
 from shared.ledger.late import LookUp
@@ -47,7 +47,7 @@ def answer_usage(chat: Chat, answered: Answered) -> Usage:
         first_byte_ms=chat.trail.first_byte_ms,
         reasoning_tokens=answered.resolved.reasoning_tokens,
         reported_cost_nanos=answered.resolved.reported_cost_nanos,
-        upstream_id=answered.upstream_id or usage.upstream_id,
+        upstream_id=read_upstream_id(answered.upstream_id) or usage.upstream_id,
         answer=None if chat.keeper is None else chat.keeper.seal(chat.inference.sealer, answered.ending),
     )
 

@@ -24,6 +24,8 @@ from shared.ledger.types import Refused, Settlement, Usage
 
 # Settled at the same time, and taken at a call.
 BATCH = 16
+# Waiting for a provider takes none of our time.
+LOOK_UP_BATCH = 64
 # No more is taken after so long; what is left waits for the next minute.
 RUN_S = 15.0
 LOOK_UP_TIMEOUT_S = 5.0
@@ -67,16 +69,21 @@ async def settle_late(means: LateMeans) -> LateCounts:
     raises  RedisUnavailable when the list cannot be read; a retry is safe
     policy  closed: a record stays on the list until the ledger has settled it or keeps it as a dead letter
     """
+    ends = await _end_all(means, are_look_ups=False) + await _end_all(means, are_look_ups=True)
+    return LateCounts(settled=ends["settled"], waiting=ends["waiting"] + ends["kept"], buried=ends["buried"])
+
+
+async def _end_all(means: LateMeans, *, are_look_ups: bool) -> Counter[End]:
     ends: Counter[End] = Counter()
     stops_at_s = time.monotonic() + RUN_S
     while time.monotonic() < stops_at_s:
-        taken = await means.late.take(BATCH)
+        taken = await means.late.take(LOOK_UP_BATCH if are_look_ups else BATCH, are_look_ups=are_look_ups)
         batch = Counter(await asyncio.gather(*(_end(means, each) for each in taken)))
         ends += batch
         if batch["kept"] == len(taken):
             # Nothing is left, or a store is away: it is not asked for one batch after the other.
             break
-    return LateCounts(settled=ends["settled"], waiting=ends["waiting"] + ends["kept"], buried=ends["buried"])
+    return ends
 
 
 async def _end(means: LateMeans, taken: Taken) -> End:

@@ -11,10 +11,13 @@ from shared.core.ids import GenerationId, ProviderSlug
 from shared.ledger.types import Usage
 
 LIST_NAME = "gw:late"
+# Those that ask a provider first stand apart: one that does not answer must not hold up the others.
+LOOK_UPS_NAME = "gw:late:look-ups"
+LIST_NAMES = (LIST_NAME, LOOK_UPS_NAME)
 # Far longer than settling what was taken may take; a sweep that dies leaves its records to another after so long.
 LEASE_MS = 60_000
-# Some hours of a busy gateway without its database. A record is a kilobyte, and up to 350 with an answer.
-MOST_RECORDS = 200_000
+# In each list: hours of a busy gateway without its database. A record is a kilobyte or two, and twenty with an answer.
+MOST_RECORDS = 50_000
 # What one answer of Redis carries; records with a stored answer are large.
 MOST_TAKEN_BYTES = 2_000_000
 # A model may use no more than this, whichever it is.
@@ -47,8 +50,9 @@ class LateSettlement(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A record off the list, as it stands there; record is None where it cannot be read."""
+    """A record off one of the lists, as it stands there; record is None where it cannot be read."""
 
+    list_name: str
     text: str
     record: LateSettlement | None
 
@@ -86,27 +90,39 @@ class LateSettlements:
 
         raises  RedisUnavailable
         """
-        await self._redis.command("ZREM", LIST_NAME, record.text if isinstance(record, Taken) else _encode(record))
+        if isinstance(record, Taken):
+            await self._redis.command("ZREM", record.list_name, record.text)
+        else:
+            await self._redis.command("ZREM", _list_of(record), _encode(record))
 
-    async def take(self, limit: int) -> list[Taken]:
+    async def take(self, limit: int, *, are_look_ups: bool = False) -> list[Taken]:
         """Take what is due, earliest first, for 60 s: whoever settles a record removes it, and what is not comes again.
+
+        are_look_ups: those that ask a provider first, which stand in a list of their own
 
         raises  RedisUnavailable; what was taken then comes due again at the end of its lease
         """
+        list_name = LOOK_UPS_NAME if are_look_ups else LIST_NAME
         answer = await self._redis.run_script(
-            self._take_script, keys=(LIST_NAME,), arguments=(self._clock_ms(), LEASE_MS, limit, MOST_TAKEN_BYTES)
+            self._take_script,
+            keys=(list_name,),
+            arguments=(self._clock_ms(), LEASE_MS, limit, MOST_TAKEN_BYTES),
         )
         if not isinstance(answer, list):
             raise RedisUnavailable("a list of records was expected")
-        return [Taken(str(text), _decode(str(text))) for text in answer]
+        return [Taken(list_name, str(text), _decode(str(text))) for text in answer]
 
     async def _put(self, record: LateSettlement, due_ms: int, *, replaced: str) -> int:
         answer = await self._redis.run_script(
-            self._put_script, keys=(LIST_NAME,), arguments=(due_ms, _encode(record), MOST_RECORDS, replaced)
+            self._put_script, keys=(_list_of(record),), arguments=(due_ms, _encode(record), MOST_RECORDS, replaced)
         )
         if not isinstance(answer, int):
             raise RedisUnavailable("a number was expected")
         return answer
+
+
+def _list_of(record: LateSettlement) -> str:
+    return LIST_NAME if record.look_up is None else LOOK_UPS_NAME
 
 
 def _encode(record: LateSettlement) -> str:

@@ -10,12 +10,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis, RedisUnavailable
 from shared.core.money import NANOS_PER_DOLLAR
+from shared.ledger.late import LIST_NAMES
 from tests.chaos.asked import Asked
 from tests.chaos.bill import read_books
 from tests.chaos.clients import Question
@@ -35,7 +37,6 @@ CRON_SECRET = "chaos-cron-secret-0123456789"
 SWEEP_PATH = "/internal/jobs/settlement_sweep"
 SWEEP_WITHIN_S = 60.0
 REDIS_WITHIN_S = 10.0
-LATE_LIST = "gw:late"
 
 
 @dataclass(slots=True)
@@ -94,9 +95,11 @@ class World:
 
     async def late_records(self) -> dict[uuid.UUID, str]:
         """Return the settlements that are still on the list of late ones, each with what it says."""
-        listed = await self.redis.command("ZRANGE", LATE_LIST, 0, -1)
-        assert isinstance(listed, list)
-        records = [json.loads(text) for text in listed]
+        records: list[dict[str, Any]] = []
+        for name in LIST_NAMES:
+            listed = await self.redis.command("ZRANGE", name, 0, -1)
+            assert isinstance(listed, list)
+            records += [json.loads(text) for text in listed]
         return {
             uuid.UUID(record["generation_id"]): f"{record['usage']['waived_reason']}, {record['look_up']}"
             for record in records

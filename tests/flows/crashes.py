@@ -17,6 +17,7 @@ from infra.local.environment import gateway_environment
 from infra.local.gateway_service import gateway_service
 from infra.local.ports import choose_free_ports
 from infra.local.stack import LocalStack
+from shared.ledger.late import LIST_NAMES
 from tests.flows.calls import Answer, chat
 from tests.harness.books import HoldRow
 from tests.harness.gateways import RunningGateway
@@ -54,7 +55,7 @@ def _is_release(exchange: Exchange) -> bool:
 
 
 def _is_note(exchange: Exchange) -> bool:
-    return "gw:late" in _words(exchange)
+    return not set(LIST_NAMES).isdisjoint(_words(exchange))
 
 
 def _calls(function: str) -> Callable[[Exchange], bool]:

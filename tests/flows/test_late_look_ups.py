@@ -5,7 +5,9 @@ import time
 
 import aiohttp
 
-from tests.flows.calls import chat, wait_until
+from shared.clients.redis import Redis
+from shared.ledger.late import LOOK_UPS_NAME
+from tests.flows.calls import ask, chat, wait_until
 from tests.flows.conftest import WiredGateway
 from tests.functions.chat.client import PATH
 from tests.harness.simulator import Simulator
@@ -77,3 +79,20 @@ async def test_without_redis_what_passed_is_charged_at_once(
     assert 0 < line.output_tokens < 200
     assert customer.books.holds("held") == []
     assert customer.books.broken_rules() == []
+
+
+async def test_a_crash_note_that_redis_did_not_take_is_written_again(
+    wired: WiredGateway, tenant: Tenants, make_model: Models, redis: Redis, session: aiohttp.ClientSession
+) -> None:
+    customer, model = tenant(), make_model("tokens=60,prompt_tokens=10,pace_ms=100")
+    with wired.redis.broken(Fault(status=500, matches=lambda exchange: b"gw:late" in exchange.body), times=1):
+        answering = asyncio.create_task(ask(session, wired.url, customer, chat(model, stream=True)))
+        await asyncio.sleep(3.5)
+    (hold,) = customer.books.holds("held")
+    assert hold.id in await noted(redis)
+    assert (await answering).is_done
+    assert hold.id not in await noted(redis)
+
+
+async def noted(redis: Redis) -> str:
+    return str(await redis.command("ZRANGE", LOOK_UPS_NAME, 0, -1))

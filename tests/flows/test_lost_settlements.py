@@ -110,6 +110,21 @@ async def test_what_is_settled_after_its_hold_has_ended_is_charged_as_far_as_the
     assert customer.books.broken_rules() == []
 
 
+async def test_a_moment_without_redis_does_not_lose_a_settlement_that_failed(
+    wired: WiredGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    customer, model = tenant(), make_model("tokens=7,prompt_tokens=11")
+    with (
+        wired.supabase.broken(Fault(status=500, matches=is_settle)),
+        wired.redis.broken(Fault(status=500, matches=lambda exchange: b"gw:late" in exchange.body), times=2),
+    ):
+        answer = await ask(session, wired.url, customer, chat(model))
+    assert len(logged(wired, answer, "settlement_put_off")) == 1
+    await wired.sweep()
+    (line,) = customer.books.usage_lines()
+    assert line.charged_nanos == 25_000
+
+
 @KINDS
 async def test_without_both_stores_a_log_line_keeps_the_record_and_nothing_of_the_answer(
     wired: WiredGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession, fields: dict[str, object]

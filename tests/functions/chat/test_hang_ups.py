@@ -64,6 +64,36 @@ async def test_a_provider_that_keeps_a_record_is_stopped_and_charged_for_by_it(
     assert assert_settled(customer, START) == line["cost_nanos"]
 
 
+@pytest.mark.parametrize(
+    ("part", "is_finished"),
+    [
+        ({"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}, True),
+        ({"type": "text", "text": 'Say "cache_control"'}, False),
+    ],
+)
+async def test_a_request_that_may_write_to_a_cache_is_read_on_because_a_record_does_not_tell_of_it(
+    *,
+    gateway: RunningGateway,
+    tenant: Tenants,
+    make_model: Models,
+    simulator: Simulator,
+    part: dict[str, object],
+    is_finished: bool,
+) -> None:
+    customer = tenant()
+    model = make_model("tokens=60,prompt_tokens=10,pace_ms=20", providers=("openrouter",))
+    body = {"model": model.id, "messages": [{"role": "user", "content": [part]}], "stream": True}
+    async with (
+        aiohttp.ClientSession(headers=customer.headers, timeout=TIMEOUT) as session,
+        session.post(gateway.url + PATH, json=body) as response,
+    ):
+        await response.content.readexactly(600)
+        response.close()
+    line = await asyncio.to_thread(wait_until_settled, customer, 6)
+    assert simulator.requests(model.upstream_model)[0]["finished"] is is_finished
+    assert assert_settled(customer, START) == line["cost_nanos"]
+
+
 @pytest.mark.parametrize(("after_s", "is_finished"), [(0.5, True), (2.6, False)])
 async def test_an_sdk_that_leaves_at_once_may_not_have_seen_the_answer_begin_and_one_that_leaves_late_has(
     *,

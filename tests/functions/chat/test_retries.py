@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import secrets
 from typing import Any
 
 import aiohttp
@@ -171,6 +172,21 @@ class TestKeys:
         assert first.generation_id in again.error["message"]
         assert not again.error["retryable"]
         assert assert_settled(customer, START) == 10 * 1_000 + 50_000 * 2_000
+
+    async def test_what_a_test_key_is_answered_for_nothing_is_kept_only_while_it_is_small(
+        self, gateway: RunningGateway, tenant: Tenants, make_model: Models
+    ) -> None:
+        customer, model = tenant(environment="test", credit_nanos=0), make_model()
+        small = await send(gateway, customer, model, KEY)
+        assert_replayed(small, await send(gateway, customer, model, KEY))
+        name = secrets.token_urlsafe(20_000)
+        parameters = {"type": "object", "required": [name], "properties": {name: {"type": "string"}}}
+        tools = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+        other = {"Idempotency-Key": "large"}
+        large = await send(gateway, customer, model, other, tools=tools, tool_choice="required")
+        assert len(large.raw) > 20_000
+        again = await send(gateway, customer, model, other, tools=tools, tool_choice="required")
+        assert again.error["code"] == "answer_not_stored"
 
     @pytest.mark.parametrize("headers", [KEY, FIRST_TRY], ids=["key", "sdk"])
     async def test_an_account_without_retention_is_told_the_generation_instead(

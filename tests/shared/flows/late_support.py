@@ -18,7 +18,7 @@ from shared.core.settings import ProviderCredentials
 from shared.flows.inference import configure_providers
 from shared.flows.settle_late import LateMeans
 from shared.keys.fingerprint import fingerprint
-from shared.ledger.late import LIST_NAME, LateSettlement, LateSettlements, LookUp
+from shared.ledger.late import LIST_NAME, LIST_NAMES, LateSettlement, LateSettlements, LookUp
 from shared.ledger.store import Ledger
 from shared.ledger.types import AdmissionRequest, Admitted, Bounds, Claim, Outcome, Quantities, Usage, UsageSource
 from tests.harness.tenants import Tenant, TestModel
@@ -96,9 +96,12 @@ class Bench:
 
     async def listed(self) -> list[LateSettlement]:
         """Return all records of the list, whoever has taken them."""
-        texts = await self.redis.command("ZRANGE", LIST_NAME, 0, -1)
-        assert isinstance(texts, list)
-        return [msgspec.json.decode(text, type=LateSettlement) for text in texts]
+        found: list[LateSettlement] = []
+        for name in LIST_NAMES:
+            texts = await self.redis.command("ZRANGE", name, 0, -1)
+            assert isinstance(texts, list)
+            found += [msgspec.json.decode(text, type=LateSettlement) for text in texts]
+        return found
 
     def wait(self, seconds: float) -> None:
         """Let the time of the list pass."""

@@ -314,3 +314,21 @@ async def test_a_shortfall_of_a_late_settlement_is_said_aloud(
     assert (line["cost_nanos"], line["charged_nanos"]) == (1_010_000, 50_000)
     (event,) = [event for event in events(capsys) if event["event"] == "shortfall_booked"]
     assert (event["level"], event["shortfall_nanos"]) == ("error", 960_000)
+
+
+async def test_a_provider_that_does_not_answer_holds_up_no_settlement_that_asks_nobody(
+    bench: Bench, customer: Tenant, model: TestModel, open_wire: OpenWire
+) -> None:
+    provider = open_wire(bench.stack.simulator_url)
+    for _ in range(BATCH + 1):
+        generation_id, price_id = await bench.admit(customer, model)
+        await bench.put(record(generation_id, usage(price_id), look_up=look_up("gen-sim-1")))
+    bench.wait(1)
+    generation_id, price_id = await bench.admit(customer, model)
+    await bench.put(record(generation_id, usage(price_id)))
+    with provider.broken(Fault(delay_s=30)):
+        sweep = asyncio.create_task(settle_late(bench.means(openrouter_url=f"{provider.url}/openrouter/v1")))
+        # Far less than one look-up takes to be given up.
+        await until(lambda: len(bench.lines(customer)) == 1)
+        counts = await sweep
+    assert (counts.settled, counts.waiting) == (1, BATCH + 1)

@@ -13,7 +13,16 @@ from infra.local.stack import LocalStack
 from shared.clients.redis import Redis, RedisUnavailable
 from shared.core.ids import ModelId, PriceId, ProviderSlug, new_generation_id
 from shared.core.money import Nanos
-from shared.ledger.late import LEASE_MS, LIST_NAME, LateSettlement, LateSettlements, LookUp, Taken
+from shared.ledger.late import (
+    LEASE_MS,
+    LIST_NAME,
+    LIST_NAMES,
+    LOOK_UPS_NAME,
+    LateSettlement,
+    LateSettlements,
+    LookUp,
+    Taken,
+)
 from shared.ledger.types import Attempt, Outcome, Quantities, RequestFacts, Usage, UsageSource
 from tests.shared.limits.support import Clock
 
@@ -56,9 +65,9 @@ def clock() -> Clock:
 async def redis(stack: LocalStack) -> AsyncIterator[Redis]:
     async with aiohttp.ClientSession() as session:
         client = Redis(session, url=stack.redis_rest_url, token=stack.credentials.redis_token, deadline_s=10)
-        await client.command("DEL", LIST_NAME)
+        await client.command("DEL", *LIST_NAMES)
         yield client
-        await client.command("DEL", LIST_NAME)
+        await client.command("DEL", *LIST_NAMES)
 
 
 @pytest.fixture
@@ -72,9 +81,8 @@ def record(**changes: Any) -> LateSettlement:
 
 
 async def listed(redis: Redis) -> int:
-    count = await redis.command("ZCARD", LIST_NAME)
-    assert isinstance(count, int)
-    return count
+    counts = [await redis.command("ZCARD", name) for name in LIST_NAMES]
+    return sum(int(str(count)) for count in counts)
 
 
 def read(taken: list[Taken]) -> list[LateSettlement | None]:
@@ -84,9 +92,9 @@ def read(taken: list[Taken]) -> list[LateSettlement | None]:
 async def test_a_record_comes_back_as_it_was_put_once_it_is_due(late: LateSettlements, clock: Clock) -> None:
     written = record(look_up=LookUp(ProviderSlug("openrouter"), "gen-1", 128_000, 4_096), tries=3)
     await late.put(written, due_ms=NOW_MS + 1)
-    assert await late.take(10) == []
+    assert await late.take(10, are_look_ups=True) == []
     clock.now_ms += 1
-    assert read(await late.take(10)) == [written]
+    assert read(await late.take(10, are_look_ups=True)) == [written]
 
 
 async def test_what_is_due_first_is_taken_first_and_no_more_than_asked_for(late: LateSettlements) -> None:
@@ -176,7 +184,7 @@ async def test_what_is_no_record_is_taken_as_text_and_can_be_removed(
     text = text.encode(errors="replace").decode()
     await redis.command("ZADD", LIST_NAME, NOW_MS, text)
     (taken,) = await late.take(1)
-    assert taken == Taken(text, None)
+    assert taken == Taken(LIST_NAME, text, None)
     await late.remove(taken)
     assert await listed(redis) == 0
 
@@ -226,3 +234,17 @@ async def test_without_redis_every_call_says_so(unused_tcp_port: int, clock: Clo
         for call in (late.put(record(), due_ms=NOW_MS), late.remove(record()), late.take(1)):
             with pytest.raises(RedisUnavailable):
                 await call
+
+
+async def test_what_asks_a_provider_first_stands_apart_from_what_does_not(late: LateSettlements, redis: Redis) -> None:
+    plain, look_up = record(), record(look_up=LookUp(provider=ProviderSlug("openrouter"), upstream_id="gen-1"))
+    for each in (plain, look_up):
+        await late.put(each, due_ms=NOW_MS)
+    (taken_plain,), (taken_look_up,) = await late.take(9), await late.take(9, are_look_ups=True)
+    assert (taken_plain.record, taken_look_up.record) == (plain, look_up)
+    assert await redis.command("ZCARD", LOOK_UPS_NAME) == 1
+    await late.replace(taken_look_up, look_up, due_ms=NOW_MS + 1)
+    assert await redis.command("ZCARD", LOOK_UPS_NAME) == 1
+    await late.remove(plain)
+    await late.remove(look_up)
+    assert await listed(redis) == 0
