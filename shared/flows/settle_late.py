@@ -136,17 +136,25 @@ async def _settle(means: LateMeans, taken: Taken, record: LateSettlement, usage:
 
 
 async def _put_off(means: LateMeans, taken: Taken, record: LateSettlement) -> End:
-    """Try again later; a record that fails for long while the store takes its dead letter is given up."""
-    tries = record.tries + 1
+    """Try again later; a record that has failed often while the store did other work is given up.
+
+    raises  StoreUnavailable when the store does not take its dead letter; the record then stays as it was
+    """
+    tries = record.tries + await _does_other_work(means)
     if tries > MAX_TRIES:
-        try:
-            return await _bury(means, taken, "not_settled")
-        except StoreUnavailable:
-            # It is the store then, not the record.
-            tries = record.tries
-    pause_s = RETRY_PAUSES_S[min(tries, len(RETRY_PAUSES_S)) - 1]
+        return await _bury(means, taken, "not_settled")
+    pause_s = RETRY_PAUSES_S[min(tries, len(RETRY_PAUSES_S) - 1)]
     await means.late.replace(taken, msgspec.structs.replace(record, tries=tries), due_ms=_after(means, pause_s))
     return "kept"
+
+
+async def _does_other_work(means: LateMeans) -> bool:
+    """Tell whether it is the record that fails, and not the store."""
+    try:
+        await means.ledger.expire_holds()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 async def _bury(means: LateMeans, taken: Taken, reason: str) -> End:

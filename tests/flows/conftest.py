@@ -15,6 +15,18 @@ PATIENCE_S = 10.0
 CRON_SECRET = "the cron secret of these tests"
 
 
+async def sweep_at(url: str) -> dict[str, int]:
+    """Run the settlement sweep of a gateway that was given CRON_SECRET once, and return what it did."""
+    headers = {"Authorization": f"Bearer {CRON_SECRET}"}
+    async with (
+        client() as session,
+        session.post(f"{url}/internal/jobs/settlement_sweep", headers=headers) as response,
+    ):
+        assert response.status == 200, await response.text()
+        did: dict[str, int] = await response.json()
+    return did
+
+
 @dataclass(frozen=True, slots=True)
 class WiredGateway:
     """A gateway that reaches each of its stores through a wire."""
@@ -33,15 +45,7 @@ class WiredGateway:
 
     async def sweep(self) -> dict[str, int]:
         """Run the settlement sweep once, and return what it did."""
-        async with (
-            client() as session,
-            session.post(
-                f"{self.url}/internal/jobs/settlement_sweep", headers={"Authorization": f"Bearer {CRON_SECRET}"}
-            ) as response,
-        ):
-            assert response.status == 200, await response.text()
-            did: dict[str, int] = await response.json()
-        return did
+        return await sweep_at(self.url)
 
 
 @pytest.fixture(scope="module")

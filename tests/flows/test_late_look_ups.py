@@ -8,8 +8,9 @@ import aiohttp
 from shared.clients.redis import Redis
 from shared.ledger.late import LOOK_UPS_NAME
 from tests.flows.calls import ask, chat, wait_until
-from tests.flows.conftest import WiredGateway
+from tests.flows.conftest import CRON_SECRET, WiredGateway, sweep_at
 from tests.functions.chat.client import PATH
+from tests.harness.gateways import Gateways
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
 from tests.harness.wire import Fault
@@ -92,6 +93,21 @@ async def test_a_crash_note_that_redis_did_not_take_is_written_again(
     assert hold.id in await noted(redis)
     assert (await answering).is_done
     assert hold.id not in await noted(redis)
+
+
+async def test_sweeps_beside_a_request_that_is_under_way_leave_it_to_itself(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    # A request may take 5 s here, and its hold lives for 6.
+    gateway = start_gateway(FUNCTION_TIME_LIMIT_S="25", HOLD_GRACE_S="1", CRON_SECRET=CRON_SECRET)
+    customer, model = tenant(), make_model("tokens=46,prompt_tokens=10,pace_ms=100")
+    answering = asyncio.create_task(ask(session, gateway.url, customer, chat(model, stream=True)))
+    while not answering.done():
+        await asyncio.sleep(0.3)
+        await sweep_at(gateway.url)
+    assert (await answering).is_done
+    (line,) = customer.books.usage_lines()
+    assert (line.usage_source, line.charged_nanos) == ("provider", 10 * 1_000 + 46 * 2_000)
 
 
 async def noted(redis: Redis) -> str:

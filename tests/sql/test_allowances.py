@@ -11,6 +11,7 @@ from tests.sql.customers import Customer, make_customer
 # A Wednesday, and what is left of its day and its month.
 NOON = datetime(2031, 1, 15, 12, tzinfo=UTC)
 REST_S = {"day": 43_200, "month": 43_200 + 16 * 86_400}
+READ_COUNTED_TOKENS = "select day_tokens, month_tokens from gateway.quota_usage where account_id = %s"
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +178,15 @@ def test_a_quota_is_refused_before_a_missing_balance(books: Books) -> None:
     assert _refused(make_customer(books, quotas={"requests_per_day": 0}), 1)[1] == "day_requests_exhausted"
     numbers = {"available_nanos": 0, "required_nanos": 1}
     assert _refused(make_customer(books), 1) == (402, "insufficient_credits", numbers)
+
+
+@pytest.mark.parametrize(("waived_reason", "tokens"), [(None, 30), ("no_answer", 0), ("crashed", 0)])
+def test_the_tokens_of_a_waived_request_do_not_use_up_the_quota(
+    books: Books, waived_reason: str | None, tokens: int
+) -> None:
+    customer = make_customer(books, credit=1000)
+    _spend(customer, 12)
+    assert books.rows(READ_COUNTED_TOKENS, customer.account_id) == [(12, 12)]
+    answer = customer.settle(customer.admitted(tokens=30), 30, waived_reason=waived_reason)
+    assert (answer["charged_nanos"], answer["provider_cost_nanos"]) == (tokens, 30)
+    assert books.rows(READ_COUNTED_TOKENS, customer.account_id) == [(12 + tokens, 12 + tokens)]

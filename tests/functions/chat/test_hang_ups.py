@@ -4,11 +4,12 @@ import os
 import signal
 
 import aiohttp
+import psycopg
 import pytest
 
 from shared.core.money import NANOS_PER_DOLLAR
 from tests.functions.chat.books import assert_settled, wait_until_settled
-from tests.functions.chat.client import HELLO, PATH, TIMEOUT
+from tests.functions.chat.client import HELLO, PATH, TIMEOUT, post
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
@@ -30,6 +31,9 @@ async def leave(gateway: RunningGateway, tenant: Tenant, model: TestModel, *, af
 SDK = {"x-stainless-retry-count": "0"}
 # Six seconds, so that there is time to leave early and to leave late.
 SLOW = "tokens=60,prompt_tokens=10,pace_ms=100"
+# For an answer that nobody bounded.
+HELD_TOKENS = 4_096
+READ_EXTENSIONS = "select extensions from gateway.holds where account_id = %s"
 
 
 async def test_an_answer_whose_client_leaves_is_read_to_its_end_where_the_provider_keeps_no_record(
@@ -116,6 +120,48 @@ async def test_an_sdk_that_leaves_at_once_may_not_have_seen_the_answer_begin_and
     assert line["output_tokens"] == served["completion_tokens"]
     assert line["usage_source"] == ("provider" if is_finished else "lookup")
     assert assert_settled(customer, START) == line["cost_nanos"]
+
+
+@pytest.mark.parametrize("kind", [{}, {"stream": True}], ids=["whole", "stream"])
+async def test_an_sdk_that_leaves_before_the_first_byte_finds_the_answer_when_it_asks_again(
+    *,
+    gateway: RunningGateway,
+    tenant: Tenants,
+    make_model: Models,
+    simulator: Simulator,
+    kind: dict[str, bool],
+) -> None:
+    customer = tenant()
+    model = make_model("tokens=30,prompt_tokens=10,first_byte_ms=600,pace_ms=20", providers=("openrouter",))
+    body = {"model": model.id, "messages": HELLO, **kind}
+    short = aiohttp.ClientTimeout(total=0.3)
+    async with aiohttp.ClientSession(headers={**customer.headers, **SDK}, timeout=short) as session:
+        with contextlib.suppress(TimeoutError):
+            await session.post(gateway.url + PATH, json=body)
+    line = await asyncio.to_thread(wait_until_settled, customer, 6)
+    assert (line["outcome"], line["usage_source"], line["output_tokens"]) == ("completed", "provider", 30)
+    again = await post(gateway.url, body, {**customer.headers, "x-stainless-retry-count": "1"})
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert b"tok29" in again.raw
+    (served,) = simulator.requests(model.upstream_model)
+    assert served["finished"]
+    assert assert_settled(customer, START) == 10 * 1_000 + 30 * 2_000
+
+
+async def test_a_hold_does_not_grow_for_a_client_that_has_left(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    customer = tenant()
+    model = make_model("tokens=9000,prompt_tokens=10,pace_ms=1", providers=("featherless",))
+    await leave(gateway, customer, model, after_bytes=600)
+    line = await asyncio.to_thread(wait_until_settled, customer, 40)
+    (hold,) = await asyncio.to_thread(customer.books.holds)
+    assert _extensions(customer) == 0
+    assert (line["outcome"], line["usage_source"]) == ("abandoned", "counted")
+    # The word that passes the hold's last token is charged as it was sent.
+    assert HELD_TOKENS <= line["output_tokens"] < HELD_TOKENS + 2
+    assert line["shortfall_nanos"] == 0
+    assert assert_settled(customer, START) == line["cost_nanos"] <= hold.amount_nanos
 
 
 @pytest.mark.parametrize("platform", ["vercel", "lambda"])
@@ -219,3 +265,9 @@ async def _read(gateway: RunningGateway, tenant: Tenant, model: TestModel) -> No
         with contextlib.suppress(aiohttp.ClientError):
             async with session.post(gateway.url + PATH, json=body) as response:
                 await response.read()
+
+
+def _extensions(tenant: Tenant) -> int:
+    with psycopg.connect(tenant.database_url, autocommit=True) as session:
+        ((extensions,),) = session.execute(READ_EXTENSIONS.encode(), (tenant.account_id,)).fetchall()
+    return int(extensions)
