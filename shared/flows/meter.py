@@ -20,8 +20,8 @@ from shared.limits.types import Reservation
 
 SETTLE_DEADLINE_S = RESERVE_S / 2
 # To write a settlement that failed on the list, beside all of that: three tries of a quarter of a second each.
-PUT_PAUSES_S = (0.2, 0.5)
-PUT_OFF_S = 3.0
+PUT_PAUSES_S = (0.2, 0.3)
+PUT_OFF_S = 2.0
 # An answer that is larger does not go with its record: Redis is not where a database's worth of answers may wait.
 MAX_LATE_ANSWER_BYTES = 16 * 1024
 # Between the tries of one settlement, all within its deadline.
@@ -58,6 +58,7 @@ class Meter:
         self._reservation = reservation
         self._hold_ends_ms = wall_clock_ms() + inference.hold_lifetime_s * 1000
         self._crash_note: LateSettlement | None = None
+        self._is_noted = False
         self._is_ended = False
         # A note on its way to the list must not be overtaken by its removal.
         self._noting = asyncio.Lock()
@@ -119,19 +120,23 @@ class Meter:
                 await self._inference.limiter.renew(self._reservation)
 
     async def _note_crash(self, found: tuple[Usage, LookUp] | None) -> None:
-        """Write down what the sweep is to do if this function does not live to settle; at most once per provider."""
-        if found is None or (self._crash_note is not None and self._crash_note.look_up == found[1]):
+        """Write down what the sweep is to do if this function does not live to settle; once per provider."""
+        if found is None:
             return
-        await finish(self._replace_crash_note(self._record(*found)), deadline_s=PUT_OFF_S)
+        is_new = self._crash_note is None or self._crash_note.look_up != found[1]
+        if is_new or not self._is_noted:
+            # The same note again where it was not taken: whatever Redis took of it, one removal removes it.
+            note = self._record(*found) if is_new or self._crash_note is None else self._crash_note
+            await finish(self._put_crash_note(note), deadline_s=PUT_OFF_S)
 
-    async def _replace_crash_note(self, note: LateSettlement) -> None:
+    async def _put_crash_note(self, note: LateSettlement) -> None:
         async with self._noting:
             if self._is_ended:
                 return
-            if await self._put(note, due_ms=self._hold_ends_ms + NOTE_GRACE_MS):
-                former, self._crash_note = self._crash_note, note
-                if former is not None:
-                    await self._remove(former)
+            former, self._crash_note = self._crash_note, note
+            self._is_noted = await self._put(note, due_ms=self._hold_ends_ms + NOTE_GRACE_MS)
+            if former is not None and former is not note:
+                await self._remove(former)
 
     async def _settle(self, usage: Usage) -> Settlement | None:
         try:
