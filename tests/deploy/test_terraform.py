@@ -17,7 +17,7 @@ SECRET_NAME = re.compile(r"(password|secret|token|api_key|_keys?$)", re.IGNORECA
 VERCEL = TerraformFolder(TERRAFORM_FOLDER / "vercel")
 LISTED_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
 # Vercel itself writes x-vercel-forwarded-for, and the settings refuse this one beside another source.
-NOT_ON_VERCEL = {"TRUSTED_PROXY_COUNT", "CONNECTION_SILENCE_LIMIT_S"}
+NOT_ON_VERCEL = {"TRUSTED_PROXY_COUNT", "CONNECTION_SILENCE_LIMIT_S", "HOLD_GRACE_S"}
 
 each_folder = pytest.mark.parametrize(
     "folder", [TerraformFolder(path) for path in FOLDERS], ids=[path.name for path in FOLDERS]

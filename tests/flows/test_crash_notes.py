@@ -64,7 +64,9 @@ async def test_a_note_is_gone_when_the_stream_of_a_client_that_left_is_settled_b
     generation_id = await noted_generation(redis, customer)
     asking.cancel()
     async with asyncio.timeout(PATIENCE_S):
-        while generation_id in await noted(redis):
+        while True:
+            if generation_id not in await noted(redis):
+                break
             await asyncio.sleep(POLL_S)
     # It goes after the settlement, never before.
     (line,) = customer.books.usage_lines()

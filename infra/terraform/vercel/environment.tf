@@ -14,7 +14,8 @@ resource "random_password" "cron_secret" {
 }
 
 locals {
-  # What .env.example names, but for TRUSTED_PROXY_COUNT: Vercel vouches for the client's address itself.
+  # What .env.example names, but for TRUSTED_PROXY_COUNT (Vercel vouches for the client's address itself) and HOLD_GRACE_S
+  # (its default is right wherever a settlement takes seconds).
   environment = {
     SUPABASE_URL              = module.stores.environment.SUPABASE_URL
     SUPABASE_SERVICE_ROLE_KEY = module.stores.environment.SUPABASE_SERVICE_ROLE_KEY
