@@ -1,15 +1,13 @@
 """What the catalog function builds once and its routes use."""
 
-from dataclasses import dataclass
-
+import msgspec
 from starlette.requests import Request
 
 from shared.catalog.store import Catalog
 from shared.clients.upstash import UpstashRedis
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogResources:
+class CatalogResources(msgspec.Struct, frozen=True):
     """The catalog's two stores."""
 
     catalog: Catalog

@@ -1,7 +1,6 @@
 """What the chat function builds once and its routes use."""
 
-from dataclasses import dataclass
-
+import msgspec
 from starlette.requests import Request
 
 from shared.core.settings import ChatSettings
@@ -9,8 +8,7 @@ from shared.flows.inference import Caller, Inference
 from shared.web.auth import authenticate
 
 
-@dataclass(frozen=True, slots=True)
-class ChatResources:
+class ChatResources(msgspec.Struct, frozen=True):
     """The function's settings and its means for inference."""
 
     settings: ChatSettings

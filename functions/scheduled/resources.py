@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
+import msgspec
 from fastapi import FastAPI
 
 from shared.clients.database import Database
@@ -22,8 +22,7 @@ from shared.ledger.store import Ledger
 REDIS_DEADLINE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledResources:
+class ScheduledResources(msgspec.Struct, frozen=True):
     """The jobs' settings and what they work on."""
 
     settings: ScheduledSettings

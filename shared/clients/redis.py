@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import aiohttp
+import msgspec
 
 from shared.clients.redis_failure import RedisUnavailable
 
@@ -19,8 +19,7 @@ ERROR_TEXT_LENGTH = 200
 ATTEMPTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A Lua script and the hash by which Redis remembers it."""
 
     text: str

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId, ProviderSlug, format_generation_id
 from shared.flows.attempt_providers import Trail
@@ -39,8 +41,7 @@ GENERATION_ID_HEADER = "X-Generation-Id"
 _UPSTREAM_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request's body and the fields of it that we read.
 
     models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say;

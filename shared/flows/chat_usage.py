@@ -1,6 +1,6 @@
 """What a chat request used: as the provider reports it, or as we count it where that is missing or cannot be."""
 
-from dataclasses import dataclass
+import msgspec
 
 from shared.core.log import log_event
 from shared.core.money import Nanos, ceil_div
@@ -19,8 +19,7 @@ from shared.providers.usage import (
 BYTES_PER_COUNTED_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedUsage:
+class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Quantities, where they come from, and the `usage` object to show where the provider's own cannot be shown."""
 
     quantities: Quantities

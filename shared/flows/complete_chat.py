@@ -1,6 +1,6 @@
 """A chat completion answered whole."""
 
-from dataclasses import dataclass
+import msgspec
 
 from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check_status
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
@@ -15,8 +15,7 @@ from shared.providers.priced import Priced
 from shared.providers.raw_json import MalformedAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     offer: Offer
     body: bytes
     completion: Completion

@@ -1,7 +1,8 @@
 """What every inference flow works with: the stores, the providers, and who is calling."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shared.clients.fernet import Sealer
 from shared.clients.upstream import Upstream
@@ -22,8 +23,7 @@ RESERVE_S = 20.0
 LARGEST_RESERVE = 1 / 3
 
 
-@dataclass(frozen=True, slots=True)
-class ConfiguredProvider:
+class ConfiguredProvider(msgspec.Struct, frozen=True):
     """A provider with our credentials for it."""
 
     record: Provider
@@ -36,8 +36,7 @@ class ConfiguredProvider:
         return f"{self.base_url}{self.record.chat_path}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """One function's means for inference, built once.
 
     sees_hang_ups: the platform tells when a client leaves, and lets us finish then
@@ -81,8 +80,7 @@ class Inference:
         return max(1.0, min(self.deadline_s, self.connection_silence_limit_s - reserve_s))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who is calling: the key's fingerprints, newest secret first, and where the request came from.
 
     units   received_s: when it came, on the monotonic clock; the request's deadline counts from there

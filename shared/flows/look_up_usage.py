@@ -1,7 +1,8 @@
 """What an answer used, asked of its provider afterwards: after a hang-up, a crash, a settlement that was lost."""
 
-from dataclasses import dataclass, replace
 from urllib.parse import quote
+
+import msgspec
 
 from shared.clients.upstream import Upstream, UpstreamCut, UpstreamTimeout, UpstreamUnreachable
 from shared.core.log import log_event
@@ -13,8 +14,7 @@ from shared.providers.raw_json import MalformedAnswer
 from shared.providers.usage import ImplausibleUsage, UsageBounds
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
+class LookedUp(msgspec.Struct, frozen=True):
     """What the provider's record of an answer says."""
 
     report: GenerationReport
@@ -22,7 +22,7 @@ class LookedUp:
     def applied_to(self, usage: Usage) -> Usage:
         """Return the usage with the provider's quantities and cost in place of what we counted."""
         counted = self.report.usage
-        return replace(
+        return msgspec.structs.replace(
             usage,
             quantities=Quantities(
                 input_tokens=counted.input_tokens,

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+import msgspec
 
 from shared.clients.redis import RedisUnavailable
 from shared.core.clock import wall_clock_ms
@@ -214,7 +215,7 @@ class Meter:
 
     def _record(self, usage: Usage, look_up: LookUp | None) -> LateSettlement:
         if usage.answer is not None and len(usage.answer) > MAX_LATE_ANSWER_BYTES:
-            usage = replace(usage, answer=None)
+            usage = msgspec.structs.replace(usage, answer=None)
         return LateSettlement(self.generation_id, usage, look_up, since_ms=wall_clock_ms())
 
     async def _put_surely(self, record: LateSettlement, *, after_ms: int) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from shared.core.errors import GatewayError, NotConfigured, StoreUnavailable
 from shared.core.finish import finish
@@ -50,8 +51,7 @@ Pulse = Callable[[], Awaitable[None]]
 Verdict = Admitted | Replay | Refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeteredRequest:
+class MeteredRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the meter: which models, which providers may serve them, and how much it may come to.
 
     claim: how the request is known again; time_limit_s: how long it may take from when it came

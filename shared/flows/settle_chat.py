@@ -1,7 +1,8 @@
 """How a chat request ends in the books: settled for what it used, for nothing, later, or voided."""
 
 import asyncio
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from shared.core.clock import elapsed_ms
 from shared.flows.chat_request import Chat, read_upstream_id
@@ -18,8 +19,7 @@ LOOK_UP_PAUSES_FOR_A_CLIENT_S = (0.3,)
 LOOK_UP_TIMEOUT_S = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, or as much of one as there was.
 
     upstream_id: the provider's name for it, "" for none; ending: the last bytes that the client is sent, or all of them
@@ -40,7 +40,7 @@ async def settle_answer(chat: Chat, answered: Answered) -> Settlement | None:
 def answer_usage(chat: Chat, answered: Answered) -> Usage:
     """Return what is settled for an answer, and what is kept of it."""
     usage = _usage(chat, answered.offer, answered.outcome)
-    return replace(
+    return msgspec.structs.replace(
         usage,
         quantities=answered.resolved.quantities,
         source=answered.resolved.source,
@@ -75,9 +75,9 @@ async def close_unanswered(chat: Chat) -> None:
     if offer is None or not chat.trail.is_reached:
         await chat.meter.void()
         return
-    usage = replace(_usage(chat, offer, Outcome.FAILED), waived_reason="no_answer")
+    usage = msgspec.structs.replace(_usage(chat, offer, Outcome.FAILED), waived_reason="no_answer")
     if chat.trail.is_out_of_time:
-        usage = replace(
+        usage = msgspec.structs.replace(
             usage, quantities=_most_it_took(chat, offer), source=UsageSource.COUNTED, waived_reason="time_limit"
         )
     await chat.meter.settle(usage)
@@ -88,7 +88,7 @@ def usage_if_crashed(chat: Chat) -> tuple[Usage, LookUp] | None:
     offer, look_up = chat.trail.last_offer, chat.trail.look_up
     if offer is None or look_up is None:
         return None
-    usage = replace(
+    usage = msgspec.structs.replace(
         _usage(chat, offer, Outcome.FAILED),
         quantities=_most_it_took(chat, offer),
         source=UsageSource.COUNTED,

@@ -5,7 +5,6 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -43,8 +42,7 @@ MOST_TEXT = 4000
 End = Literal["settled", "waiting", "buried", "kept"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateMeans:
+class LateMeans(msgspec.Struct, frozen=True, kw_only=True):
     """What late settlements are made with."""
 
     late: LateSettlements
@@ -54,8 +52,7 @@ class LateMeans:
     clock_ms: ClockMs
 
 
-@dataclass(frozen=True, slots=True)
-class LateCounts:
+class LateCounts(msgspec.Struct, frozen=True):
     """How records that were due have ended: settled; still on the list; given up as dead letters."""
 
     settled: int

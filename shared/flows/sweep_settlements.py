@@ -1,7 +1,8 @@
 """The sweep behind every crash and every outage: what was not settled in time is settled, let go, or given up."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from shared.clients.redis_failure import RedisUnavailable
 from shared.core.errors import StoreUnavailable
@@ -12,8 +13,7 @@ from shared.flows.settle_late import LateCounts, LateMeans, settle_late
 MOST_CALLS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepCounts:
+class SweepCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What a sweep did."""
 
     late: LateCounts

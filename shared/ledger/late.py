@@ -1,6 +1,5 @@
 """Late settlements: what a request used, written down in Redis where the ledger could not be told in time."""
 
-from dataclasses import dataclass
 from importlib import resources
 
 import msgspec
@@ -48,8 +47,7 @@ class LateSettlement(msgspec.Struct, frozen=True):
     tries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """A record off one of the lists, as it stands there; record is None where it cannot be read."""
 
     list_name: str

@@ -1,6 +1,5 @@
 """What the ledger is asked and what it answers; the shapes of the SQL functions' JSON."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -10,8 +9,7 @@ from shared.core.ids import AccountId, GenerationId, KeyId, ModelId, PriceId, Pr
 from shared.core.money import Nanos
 
 
-@dataclass(frozen=True, slots=True)
-class Quantities:
+class Quantities(msgspec.Struct, frozen=True):
     """What a request uses. The token kinds are disjoint: input_tokens were neither read from nor written to a cache.
 
     source  gateway.quantities in infra/supabase/migrations
@@ -31,11 +29,10 @@ class Quantities:
 
     def to_json(self) -> dict[str, int]:
         """Name the units as the ledger does."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return msgspec.structs.asdict(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a request may use, before any model's own limits.
 
     output_tokens: per choice; reasoning_output_tokens: the same for models that reason, whose thinking counts and is
@@ -50,8 +47,7 @@ class Bounds:
     is_cheapest_only: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is known again when it comes again.
 
     key_hmacs: of its Idempotency-Key, None where it has none and only the body tells; is_retry: its client says that it
@@ -65,8 +61,7 @@ class Claim:
     lifetime_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmissionRequest:
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for admission: who asks, for what, and how much it may come to.
 
     providers: those that may serve, None for all; lifetime_s: how long the hold lives; key_hmacs: newest secret first;
@@ -232,8 +227,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
     prompt_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What one request used, where that is known from, and how it went.
 
     upstream_id: the provider's own name for the answer; answer: what is kept of it for a retry, sealed.

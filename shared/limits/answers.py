@@ -1,15 +1,15 @@
 """Reads what reserve.lua answers."""
 
-from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from shared.core.ids import AccountId
 from shared.limits.refusals import Excess, RateLimited, refuse
 from shared.limits.types import Allowance, KeyUnknown, KeyUnseen, Measure, RateState, Reservation
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What is to be let through: one request of a key, under a lease of its own."""
 
     key: str

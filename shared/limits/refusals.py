@@ -1,7 +1,8 @@
 """The answers to a caller who is over a limit."""
 
-from dataclasses import dataclass
 from typing import assert_never
+
+import msgspec
 
 from shared.core.errors import GatewayError
 from shared.core.money import ceil_div
@@ -47,8 +48,7 @@ class AddressLimited(RateLimited):
     code = "rate_limit_address"
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(msgspec.Struct, frozen=True):
     """Which limit is reached, by whom, and in how many milliseconds the request fits; None is never."""
 
     subject: Subject

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, assert_never
 
+import msgspec
+
 from shared.core.ids import AccountId
 
 
-@dataclass(frozen=True, slots=True)
-class RatePolicy:
+class RatePolicy(msgspec.Struct, frozen=True):
     """The limits of one key or one account; 0 is no limit."""
 
     requests_per_minute: int
@@ -16,8 +17,7 @@ class RatePolicy:
     concurrency: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPolicy:
+class KeyPolicy(msgspec.Struct, frozen=True):
     """Everything that is counted when a key is used: its own limits and those of its account."""
 
     account_id: AccountId
@@ -25,8 +25,7 @@ class KeyPolicy:
     key: RatePolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True):
     """One limit at one moment; reset_ms is the time until all of it is free again."""
 
     limit: int
@@ -34,8 +33,7 @@ class Allowance:
     reset_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class RateState:
+class RateState(msgspec.Struct, frozen=True):
     """Where a caller stands: for each measure the tighter of key and account, None where neither has a limit."""
 
     requests: Allowance | None
@@ -54,8 +52,7 @@ class Measure(StrEnum):
 Subject = Literal["key", "account", "address"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A request that the limiter let through: what is to be given back when it ends.
 
     key is the key's fingerprint; bucket is the stretch of time in which the tokens were counted; account_id is None
@@ -70,13 +67,11 @@ class Reservation:
     state: RateState
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUnseen:
+class KeyUnseen(msgspec.Struct, frozen=True):
     """Nobody has used this key within the hour: admission says whether it exists and what its limits are."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUnknown:
+class KeyUnknown(msgspec.Struct, frozen=True):
     """Admission said within the last minute that no such key exists."""
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -47,8 +46,7 @@ class FailureKind(StrEnum):
 _CLIENTS_FAULT = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderFailure:
+class ProviderFailure(msgspec.Struct, frozen=True, kw_only=True):
     """One failed attempt. status: None when no answer came; retry_after_s: as the provider asked, bounded."""
 
     kind: FailureKind

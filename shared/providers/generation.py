@@ -1,7 +1,5 @@
 """A provider's own record of an answer, asked for afterwards: what it counted and what it took for it."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from shared.core.money import Nanos
@@ -11,8 +9,7 @@ from shared.providers.usage import UsageBounds, UsageReport, read_cost, read_usa
 _MISSING = msgspec.Raw(b"")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationReport:
+class GenerationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider's record says; is_cancelled: it stopped when we left."""
 
     usage: UsageReport

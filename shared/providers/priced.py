@@ -1,7 +1,6 @@
 """Bytes that name what was charged, made before that is known: the amount's place is kept open."""
 
 import secrets
-from dataclasses import dataclass
 
 import msgspec
 
@@ -10,8 +9,7 @@ from shared.core.money import Nanos, format_dollars
 _FIELD = b'"cost":'
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """The bytes around the amount; where tail is None no amount is named."""
 
     head: bytes

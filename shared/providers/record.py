@@ -1,16 +1,16 @@
 """What the gateway knows of a provider: one record, no code of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from shared.core.ids import ProviderSlug
 
 OutputBoundField = Literal["max_tokens", "max_completion_tokens"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """One provider, as it documents itself.
 
     base_url: paths are put behind it. output_bound_field: the name for a bound on output where the client gave none;
@@ -30,7 +30,7 @@ class Provider:
     honours_data_collection: bool = False
     chat_path: str = "/chat/completions"
     generation_path: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def authorise(self, api_key: str) -> dict[str, str]:
         """Return the headers that every request to the provider carries."""

@@ -1,8 +1,9 @@
 """How large a request is, from above and without a tokenizer, so that its hold pays for its prompt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.core.money import ceil_div
 
@@ -27,8 +28,7 @@ _PUNCTUATION_BYTES = 4
 _FLOAT_BYTES = 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestCounts:
+class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What one request holds. Images are priced by their model's own rule, so they stand apart.
 
     dense_bytes: those of text_bytes that may be a token each

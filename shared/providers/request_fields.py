@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from shared.core.errors import GatewayError
 
@@ -23,8 +24,7 @@ class UnpricedField(GatewayError):
     code = "unsupported_parameter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldRule:
+class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to one field.
 
     harmless: the values that ask for nothing; they are dropped whatever the action, as null always is.

@@ -4,8 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared.core.ids import ProviderSlug
 from shared.core.money import ceil_div
@@ -26,8 +27,7 @@ _MAX_STREAMED_TOKENS = 2_000
 _TOKEN = re.compile(r"\s*\S+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
+class _Reply(msgspec.Struct, frozen=True, kw_only=True):
     """One answer, before it is put into a shape; every choice says the same."""
 
     tokens: list[str]

@@ -1,7 +1,6 @@
 """What a provider says a request used, checked before anything is computed with it."""
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
@@ -21,16 +20,14 @@ class ImplausibleUsage(Exception):
     """The provider reported quantities that cannot be; the message names which."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageBounds:
+class UsageBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The most that the model can have used: its context, and n times its output limit."""
 
     max_input_tokens: int
     max_output_tokens_total: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReport:
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     """Quantities as they are priced: the three kinds of input do not overlap; reasoning is within output."""
 
     input_tokens: int

@@ -1,8 +1,9 @@
 """What a caller may say about providers, and what routing needs to know of an offer."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.money import Nanos
@@ -23,8 +24,7 @@ class DataCollection(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
+class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     """The request's `provider` field; the defaults say what its absence means."""
 
     order: tuple[ProviderSlug, ...] = ()

@@ -1,6 +1,6 @@
 """What the tests of late settlements share: admitted requests, records of them, and a look at what became of both."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -131,7 +131,7 @@ def usage(price_id: PriceId, **changes: Any) -> Usage:
         attempts=(),
         duration_ms=7,
     )
-    return replace(counted, **changes)
+    return msgspec.structs.replace(counted, **changes)
 
 
 def record(generation_id: GenerationId, counted: Usage, **changes: Any) -> LateSettlement:

@@ -1,9 +1,9 @@
 """The sweep as a whole: late settlements, overdue holds, old answers, and what it does with half of its stores."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from shared.clients.redis import Redis
 from shared.core.errors import StoreUnavailable
