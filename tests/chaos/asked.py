@@ -26,10 +26,6 @@ class Life:
     started_at: float = field(default_factory=time.time)
     killed_at: float | None = None
 
-    def was_killed_within(self, since: float, until: float) -> bool:
-        """Say whether it was killed in a stretch of time."""
-        return self.killed_at is not None and since <= self.killed_at <= until
-
 
 @dataclass(slots=True)
 class Try:

@@ -33,6 +33,7 @@ class Served:
     """One request as the provider bills it; key is the asker's own, ended_at None while it is still being served.
 
     is_failed: the provider itself broke off an answer that was to be one piece: nobody got anything
+    broke_off: the provider itself broke off any answer; hides_usage: its script has it say nothing of what it charges
     """
 
     id: str
@@ -46,6 +47,9 @@ class Served:
     started_at: float
     ended_at: float | None
     is_failed: bool = False
+    is_finished: bool = True
+    broke_off: bool = False
+    hides_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """One place that a request takes of its account's; lapses_at: seconds since the epoch."""
+
+    account_id: int
+    lapses_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """What the ledger says of some accounts, in one snapshot."""
 
@@ -112,6 +124,9 @@ def read_served(record: dict[str, Any]) -> Served:
         started_at=record["started_at"],
         ended_at=record["ended_at"],
         is_failed=not (record["stream"] or record["finished"] or record["client_left"]),
+        is_finished=record["finished"],
+        broke_off=not (record["finished"] or record["client_left"]),
+        hides_usage=record["script"].get("usage", "normal") != "normal",
     )
 
 

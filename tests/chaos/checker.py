@@ -7,19 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.core.ids import parse_generation_id
-from shared.core.money import ceil_div
+from tests.chaos.amounts import CAN_BE_ASKED, compare
 from tests.chaos.asked import Asked, Ending, Try
-from tests.chaos.bill import Books, Line, Served
-from tests.chaos.world import COST_RATES, MARKUP_PPM
+from tests.chaos.bill import Books, Lease, Line, Served
+from tests.chaos.crashes import OF_CRASHES, Crashes
+from tests.chaos.story import tell
+from tests.chaos.time_limits import match_time_limits
 
-MILLION = 1_000_000
-BYTES_PER_COUNTED_TOKEN = 4
-REPORTED = frozenset({"provider", "lookup"})
-LEASE_S = 60.0
-# A request whose client has left goes on to its settlement for so long at most.
-SETTLES_WITHIN_S = 15.0
-# Who can be asked afterwards what an answer used, and when at the latest a note of such an answer is written down.
-CAN_BE_ASKED = frozenset({"openrouter"})
+# So long after a provider has said everything it is settled at the latest.
+SETTLES_WITHIN_S = 5.0
+# Of an answer that its provider can be asked about, a note is written down at the latest.
 NOTED_WITHIN_S = 3.0
 
 
@@ -27,21 +24,22 @@ NOTED_WITHIN_S = 3.0
 class Evidence:
     """Everything that a round left behind.
 
-    leases: when each lease that is still there lapses; failed_releases: how many the gateways say they could not give
-    back; late_records: what is on the list of late settlements; last_crash_at: None where no process was killed
+    leases: those still there, by the ids of their requests; failed_releases: how many the gateways say they could not
+    give back; late_records: what is on the list of late settlements; sweep_error: what ended the sweeps, "" for nothing
     units   moments: seconds since the epoch; closes_within_s: how long after its time a hold may be closed
     """
 
     asked: Sequence[Asked]
     served: Sequence[Served]
     books: Books
-    leases: Mapping[str, float]
+    leases: Mapping[str, Lease]
     late_records: Mapping[uuid.UUID, str]
     failed_releases: int
     broken_rules: Sequence[str]
-    last_crash_at: float | None
     read_at: float
     closes_within_s: float
+    failed_sweeps: int = 0
+    sweep_error: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +75,7 @@ class Findings:
     lost: int
     lost_nanos: int
     notes_left: int
+    failed_sweeps: int
 
 
 def check(evidence: Evidence) -> Findings:
@@ -84,32 +83,38 @@ def check(evidence: Evidence) -> Findings:
     faults = Faults(broken_rules=list(evidence.broken_rules))
     ledger = _Ledger.of(evidence.books.lines)
     asked = {each.key: each for each in evidence.asked}
-    lost = [served for served in evidence.served if served.cost_nanos and _is_lost(served, ledger, asked, faults)]
-    kinds = [_compare(served, line, asked, faults) for served in evidence.served for line in ledger.of_answer(served)]
+    crashes = Crashes.of(evidence.asked, evidence.books)
+    unnamed = [
+        served for served in evidence.served if served.cost_nanos and not (served.is_failed or ledger.of_answer(served))
+    ]
+    timed_out = match_time_limits(unnamed, asked, evidence.books)
+    unpaid = [served for served in unnamed if served.id not in timed_out]
+    taken = crashes.took([(each, asked[each.key], _ends_by(each)) for each in unpaid if each.key in asked])
+    faults.unbilled += [
+        f"{each.id} of {each.provider} cost {each.cost_nanos} and has no line; "
+        f"{tell(each, asked.get(each.key), evidence.books)}"
+        for each in unpaid
+        if each.id not in taken
+    ]
+    pairs = [(served, line) for served in evidence.served for line in ledger.of_answer(served)]
+    compared = [compare(served, line, asked.get(served.key)) for served, line in (*pairs, *timed_out.values())]
+    kinds = [kind for kind, _ in compared]
+    faults.wrong_amounts += [what for _, wrong in compared for what in wrong]
     _check_strays(evidence, ledger, faults)
     _check_requests(evidence, ledger, faults)
-    _check_rest(evidence, faults)
+    _check_waived(evidence, crashes, faults)
+    _check_rest(evidence, crashes, faults)
     return Findings(
         faults=faults,
         compared=kinds.count("compared"),
         estimated=kinds.count("estimated"),
         waived=Counter(kind for kind in kinds if kind.startswith("waived")),
         failed=sum(served.is_failed for served in evidence.served),
-        lost=len(lost),
-        lost_nanos=sum(served.cost_nanos for served in lost),
+        lost=len(taken),
+        lost_nanos=sum(served.cost_nanos for served in unpaid if served.id in taken),
         notes_left=len(set(evidence.late_records) & {line.generation_id for line in evidence.books.lines}),
+        failed_sweeps=evidence.failed_sweeps,
     )
-
-
-def price(input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-    """Return what quantities cost at our prices: one rounding up at the end, here with the quantities of the bill."""
-    quantities = {
-        "input_tokens": input_tokens,
-        "cached_input_tokens": cached_tokens,
-        "output_tokens": output_tokens,
-    }
-    rates = {unit: ceil_div(rate * (MILLION + MARKUP_PPM), MILLION) for unit, rate in COST_RATES.items()}
-    return ceil_div(sum(rates[unit] * quantities[unit] for unit in rates), MILLION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,66 +145,10 @@ class _Ledger:
         return None if generation_id is None else self.by_generation.get(generation_id.hex)
 
 
-def _is_lost(served: Served, ledger: _Ledger, asked: Mapping[str, Asked], faults: Faults) -> bool:
-    """Say whether a killed process took this answer with it before it was noted; any other is unbilled."""
-    if ledger.of_answer(served) or served.is_failed:
-        return False
-    until = (served.ended_at or math.inf) + SETTLES_WITHIN_S
-    if served.provider in CAN_BE_ASKED:
-        until = min(until, served.started_at + NOTED_WITHIN_S)
-    # From the try's own start: a provider that is slow may read what a dead process has sent.
-    tries = asked[served.key].tries if served.key in asked else []
-    if any(each.life.was_killed_within(each.started_at, until) for each in tries):
-        return True
-    faults.unbilled.append(f"{served.id} of {served.provider} cost {served.cost_nanos} and has no line")
-    return False
-
-
-def _compare(served: Served, line: Line, asked: Mapping[str, Asked], faults: Faults) -> str:
-    """Compare one answer with its line; say how."""
-    name = f"{served.id} of {served.provider}, line {line.generation_id}"
-    if served.is_failed and line.charged_nanos:
-        faults.wrong_amounts.append(f"{name}: the provider failed, and {line.charged_nanos} was charged")
-    if line.waived_reason is not None:
-        if line.charged_nanos or line.cost_nanos:
-            faults.wrong_amounts.append(f"{name}: waived as {line.waived_reason} and charged {line.charged_nanos}")
-        return f"waived as {line.waived_reason}{', broken off' if served.is_failed else ''}"
-    if line.is_late and any(each.life.killed_at for each in (asked[served.key].tries if served.key in asked else ())):
-        faults.wrong_amounts.append(f"{name}: its process was killed, and it was charged {line.charged_nanos}")
-    if line.usage_source in REPORTED:
-        faults.wrong_amounts += [f"{name}: {what}" for what in _differences(served, line)]
-        return "compared"
-    faults.wrong_amounts += [f"{name}: {what}" for what in _misestimates(served, line, asked.get(served.key))]
-    return "estimated"
-
-
-def _differences(served: Served, line: Line) -> Iterator[str]:
-    fresh_tokens = served.prompt_tokens - served.cached_tokens
-    billed = (fresh_tokens, served.cached_tokens, served.completion_tokens)
-    booked = (line.input_tokens, line.cached_input_tokens, line.output_tokens)
-    if booked != billed:
-        yield f"{booked} tokens booked ({line.usage_source}), {billed} billed"
-    if line.charged_nanos != price(*billed):
-        yield f"{line.charged_nanos} charged, {price(*billed)} is the price"
-    if line.provider_nanos != served.cost_nanos:
-        yield f"{line.provider_nanos} booked for the provider, {served.cost_nanos} billed"
-
-
-def _misestimates(served: Served, line: Line, asked: Asked | None) -> Iterator[str]:
-    """Yield where an estimate is not the documented one: a token per four bytes, of what the gateway can have seen."""
-    if asked is None:
-        yield "nobody asked for it"
-        return
-    tries = [each for each in asked.tries if each.generation_id == f"gen_{line.generation_id.hex}"]
-    least = ceil_div(max((each.text_bytes for each in tries), default=0), BYTES_PER_COUNTED_TOKEN)
-    most = ceil_div(served.sent_bytes, BYTES_PER_COUNTED_TOKEN)
-    if not least <= line.output_tokens <= most:
-        yield f"{line.output_tokens} output tokens estimated, {least} to {most} passed"
-    shortest, longest = (ceil_div(size, BYTES_PER_COUNTED_TOKEN) for size in (len(asked.prompt), asked.body_bytes))
-    if not shortest <= line.input_tokens <= longest:
-        yield f"{line.input_tokens} input tokens estimated, {shortest} to {longest} were sent"
-    if line.charged_nanos != price(line.input_tokens, 0, line.output_tokens):
-        yield f"{line.charged_nanos} charged, {price(line.input_tokens, 0, line.output_tokens)} is the price"
+def _ends_by(served: Served) -> float:
+    """Return when an answer is settled at the latest, or noted for the case of a crash: a later one excuses nothing."""
+    settled_by = (served.ended_at or math.inf) + SETTLES_WITHIN_S
+    return min(settled_by, served.started_at + NOTED_WITHIN_S) if served.provider in CAN_BE_ASKED else settled_by
 
 
 def _check_strays(evidence: Evidence, ledger: _Ledger, faults: Faults) -> None:
@@ -231,7 +180,27 @@ def _check_requests(evidence: Evidence, ledger: _Ledger, faults: Faults) -> None
                 faults.unbilled.append(f"{each.generation_id} was answered and has no line")
 
 
-def _check_rest(evidence: Evidence, faults: Faults) -> None:
+def _check_waived(evidence: Evidence, crashes: Crashes, faults: Faults) -> None:
+    """What nobody is charged for has its reason in the request itself, whether or not it names an answer."""
+    broken_off = {served.key for served in evidence.served if served.broke_off}
+    failed = {
+        each.generation_id: each.text_bytes
+        for request in evidence.asked
+        for each in request.tries
+        if request.key in broken_off and each.generation_id is not None
+    }
+    told = {
+        each.generation_id for request in evidence.asked for each in request.tries if each.generation_id is not None
+    }
+    for line in evidence.books.lines:
+        name = f"gen_{line.generation_id.hex}"
+        if line.waived_reason in OF_CRASHES and line.generation_id not in crashes.by_hold:
+            faults.wrong_amounts.append(f"{name}: {line.waived_reason}, and no try of it met a crash")
+        if line.waived_reason == "no_answer" and name in told and failed.get(name, 1):
+            faults.wrong_amounts.append(f"{name}: no_answer, and no provider broke off before there was one")
+
+
+def _check_rest(evidence: Evidence, crashes: Crashes, faults: Faults) -> None:
     """What must not be left once everything has come to rest."""
     if evidence.books.negative_balances:
         faults.negative_balances.append(f"{evidence.books.negative_balances} wallets or lots are below zero")
@@ -241,24 +210,27 @@ def _check_rest(evidence: Evidence, faults: Faults) -> None:
             faults.stuck_holds.append(f"{hold.id}: {hold.state}, over since {hold.expires_at}, closed {hold.ended_at}")
     for late in evidence.books.unsettled(evidence.late_records):
         faults.stuck_holds.append(f"{late} is on the late list: {evidence.late_records[late]}")
-    _check_unsettled(evidence, faults)
-    faults.leaked_leases += _leaked(evidence)
+    if evidence.sweep_error:
+        faults.broken_rules.append(f"the sweeps ended: {evidence.sweep_error}")
+    _check_unsettled(evidence, crashes, faults)
+    faults.leaked_leases += _leaked(evidence, crashes)
 
 
-def _leaked(evidence: Evidence) -> list[str]:
+def _leaked(evidence: Evidence, crashes: Crashes) -> list[str]:
     """Return the leases that are still there and that neither a killed process nor a slow Redis explains."""
-    crashes_over_at = -math.inf if evidence.last_crash_at is None else evidence.last_crash_at + LEASE_S
     left = [
-        f"{name} lapses only in {lapses_at - evidence.read_at:.0f} s"
-        for name, lapses_at in evidence.leases.items()
-        if lapses_at > max(evidence.read_at, crashes_over_at)
+        f"{name} lapses only in {lease.lapses_at - evidence.read_at:.0f} s"
+        for name, lease in evidence.leases.items()
+        if lease.lapses_at > evidence.read_at and not crashes.explain(name, lease)
     ]
     return left[evidence.failed_releases :]
 
 
-def _check_unsettled(evidence: Evidence, faults: Faults) -> None:
-    """A request that was admitted ends in a line; only those of a process that was killed may just run out."""
-    unsettled = [hold for hold in evidence.books.holds if hold.state == "expired"]
-    crashed = [each for request in evidence.asked for each in request.tries if each.life.killed_at is not None]
-    if len(unsettled) > len(crashed):
-        faults.unbilled.append(f"{len(unsettled)} holds ran out unsettled, {len(crashed)} tries met a killed process")
+def _check_unsettled(evidence: Evidence, crashes: Crashes, faults: Faults) -> None:
+    """A request that was admitted ends in a line; only that of a process that was killed may just run out."""
+    settled = {line.generation_id for line in evidence.books.lines}
+    for hold in evidence.books.holds:
+        if hold.state == "expired" and hold.id not in crashes.by_hold:
+            faults.unbilled.append(f"{hold.id} of {hold.account_id} ran out unsettled, and no try of it met a crash")
+        if hold.state.startswith("settled") and hold.id not in settled:
+            faults.unbilled.append(f"{hold.id} of {hold.account_id} is {hold.state} and has no line")

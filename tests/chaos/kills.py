@@ -57,7 +57,6 @@ async def _kill_on(world: World, slot: Slot, order: Order) -> None:
         await asyncio.sleep(world.chance.uniform(SHORTEST_LIFE_S, LONGEST_LIFE_S))
         world.crashes += 1
         slot.kill()
-        world.last_crash_at = time.time()
         await slot.start()
 
 

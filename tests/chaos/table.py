@@ -63,6 +63,7 @@ def _details(each: Round) -> Iterator[str]:
         f"{found.lost} lost in crashes ({found.lost_nanos / NANOS_PER_DOLLAR:.6f} USD, the house's)",
         f"{found.failed} broken off by their provider",
         f"{found.notes_left} crash notes left of settled requests",
+        f"{found.failed_sweeps} sweeps failed" if found.failed_sweeps else "",
         each.remark,
     )
     yield f"{each.mode}: {each.done} of {each.wanted}; {', '.join(part for part in parts if part)}"

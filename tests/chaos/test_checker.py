@@ -1,5 +1,6 @@
 """The checker can fail: each kind of damage to books that were right is found, and makes the run fail."""
 
+import asyncio
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,103 +10,49 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from infra.local.stack import LocalStack
-from tests.chaos.asked import Asked, Ending, Life, Try
-from tests.chaos.bill import Books, Hold, Line, Served
-from tests.chaos.checker import Evidence, check, price
+from tests.chaos.amounts import price
+from tests.chaos.asked import Asked, Ending
+from tests.chaos.bill import Books, Lease
+from tests.chaos.checker import Evidence
 from tests.chaos.clients import try_once
+from tests.chaos.examples import (
+    COUNTED,
+    CUT,
+    ESTIMATED,
+    GENERATION_ID,
+    HOLD,
+    KEY,
+    LINE,
+    NAMELESS,
+    NOW,
+    SERVED,
+    WAIVED,
+    answered,
+    evidence,
+    faults_of,
+    ran,
+)
 from tests.chaos.rounds import look_into
 from tests.chaos.slots import Slot
-from tests.chaos.table import Round, describe, exit_status
+from tests.chaos.table import describe, exit_status
 from tests.chaos.world import World, open_world
-from tests.harness.tenants import Tenant
 
-NOW = 1_800_000_000.0
-GENERATION_ID = uuid.UUID(int=1)
-TENANT = Tenant(1000, 1, "key", "")
-KEY = "chaos-0-test"
-
-SERVED = Served(
-    id="gen-sim-1",
-    key=KEY,
-    provider="portkey",
-    prompt_tokens=10,
-    cached_tokens=1,
-    completion_tokens=7,
-    cost_nanos=9 * 1000 + 100 + 7 * 2000,
-    sent_bytes=34,
-    started_at=NOW - 30,
-    ended_at=NOW - 29,
-)
-LINE = Line(
-    generation_id=GENERATION_ID,
-    account_id=1000,
-    provider="portkey",
-    input_tokens=9,
-    cached_input_tokens=1,
-    output_tokens=7,
-    usage_source="provider",
-    cost_nanos=price(9, 1, 7),
-    charged_nanos=price(9, 1, 7),
-    shortfall_nanos=0,
-    provider_nanos=SERVED.cost_nanos,
-    waived_reason=None,
-    is_late=False,
-    upstream_id="gen-sim-1",
-)
-HOLD = Hold(
-    id=GENERATION_ID,
-    account_id=1000,
-    state="settled",
-    created_at=datetime.fromtimestamp(NOW - 31, UTC),
-    expires_at=datetime.fromtimestamp(NOW + 300, UTC),
-    ended_at=datetime.fromtimestamp(NOW - 29, UTC),
-)
+OTHER_LINE = replace(LINE, generation_id=uuid.UUID(int=2))
+OVERDUE = replace(HOLD, state="held", ended_at=None, expires_at=datetime.fromtimestamp(NOW - 29, UTC))
+CLOSED_LATE = replace(HOLD, state="expired", expires_at=datetime.fromtimestamp(NOW - 100, UTC))
+LEASE = {GENERATION_ID.hex: Lease(1000, NOW + 30)}
 
 
-def answered(ending: Ending = Ending.COMPLETE, killed_at: float | None = None) -> Asked:
-    """Return a request of one try."""
-    life = Life("http://gateway", NOW - 60, killed_at)
-    each = Try(life, NOW - 30.1, NOW - 28.9, ending, 200, generation_id=f"gen_{GENERATION_ID.hex}", text_bytes=34)
-    return Asked(KEY, TENANT, "why" * 13, is_stream=True, body_bytes=200, tries=[each])
-
-
-def evidence(*, lines: tuple[Line, ...] = (LINE,), holds: tuple[Hold, ...] = (HOLD,), **other: object) -> Evidence:
-    """Return what a round of one request leaves behind."""
-    right = Evidence(
-        asked=[answered()],
-        served=[SERVED],
-        books=Books(lines, holds, negative_balances=0),
-        leases={},
-        late_records={},
-        failed_releases=0,
-        broken_rules=[],
-        last_crash_at=None,
-        read_at=NOW,
-        closes_within_s=5,
-    )
-    return replace(right, **other)  # type: ignore[arg-type]
-
-
-def ran(given: Evidence) -> Round:
-    """Return the round that left it."""
-    return Round("test", given.asked, 0, 1, 1, 1.0, check(given))
-
-
-def faults_of(given: Evidence) -> dict[str, list[str]]:
-    """Return the kinds of faults found."""
-    return {name: found for name, found in check(given).faults.all() if found}
+def no_answer() -> Asked:
+    """Return a request that was refused because its provider failed."""
+    request = answered(Ending.REFUSED)
+    request.tries[0].text_bytes = 0
+    return request
 
 
 def test_what_is_right_passes() -> None:
     assert faults_of(evidence()) == {}
     assert exit_status([ran(evidence())]) == 0
-
-
-OTHER_LINE = replace(LINE, generation_id=uuid.UUID(int=2))
-RAN_OUT = replace(HOLD, state="expired")
-OVERDUE = replace(HOLD, state="held", ended_at=None, expires_at=datetime.fromtimestamp(NOW - 29, UTC))
-CLOSED_LATE = replace(HOLD, state="expired", expires_at=datetime.fromtimestamp(NOW - 100, UTC))
-COUNTED = replace(LINE, usage_source="counted", input_tokens=10, cached_input_tokens=0)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +73,6 @@ COUNTED = replace(LINE, usage_source="counted", input_tokens=10, cached_input_to
             evidence(lines=(replace(LINE, waived_reason="crashed", cost_nanos=0, charged_nanos=0),)),
             id="a whole answer that nobody pays",
         ),
-        pytest.param(
-            "unbilled", evidence(lines=(), asked=[answered(Ending.LEFT)], holds=(RAN_OUT,)), id="a hold that ran out"
-        ),
         pytest.param("wrong_amounts", evidence(lines=(replace(LINE, output_tokens=8),)), id="other quantities"),
         pytest.param(
             "wrong_amounts",
@@ -147,11 +91,6 @@ COUNTED = replace(LINE, usage_source="counted", input_tokens=10, cached_input_to
         ),
         pytest.param(
             "wrong_amounts",
-            evidence(lines=(replace(LINE, is_late=True),), asked=[answered(Ending.BROKEN, killed_at=NOW - 29.5)]),
-            id="an answer that a killed process took with it, charged",
-        ),
-        pytest.param(
-            "wrong_amounts",
             evidence(lines=(replace(COUNTED, output_tokens=10, charged_nanos=price(10, 0, 10)),)),
             id="an estimate above what was sent",
         ),
@@ -165,8 +104,35 @@ COUNTED = replace(LINE, usage_source="counted", input_tokens=10, cached_input_to
             evidence(lines=(), late_records={GENERATION_ID: "charged"}),
             id="a settlement that is still late",
         ),
-        pytest.param("leaked_leases", evidence(leases={"lease": NOW + 50}), id="a lease that stays"),
-        pytest.param("leaked_leases", evidence(leases={"lease": NOW + 50}, last_crash_at=NOW - 20), id="a renewed one"),
+        pytest.param("leaked_leases", evidence(leases=LEASE), id="a lease that stays"),
+        pytest.param(
+            "wrong_amounts",
+            evidence(lines=(replace(WAIVED, waived_reason="no_answer"),), asked=[answered(Ending.LEFT)]),
+            id="no answer, and the provider gave one",
+        ),
+        pytest.param(
+            "wrong_amounts",
+            evidence(
+                lines=(replace(WAIVED, waived_reason="no_answer", upstream_id=None),),
+                served=[replace(SERVED, broke_off=True, is_finished=False)],
+                asked=[answered(Ending.CUT_SHORT)],
+            ),
+            id="no answer, and the client got some of one",
+        ),
+        pytest.param(
+            "wrong_amounts", evidence(lines=(ESTIMATED,)), id="counted, and the provider said what it charges"
+        ),
+        pytest.param(
+            "wrong_amounts",
+            evidence(lines=(ESTIMATED,), served=[replace(CUT, provider="openrouter")]),
+            id="counted, and the provider can be asked",
+        ),
+        pytest.param(
+            "wrong_amounts",
+            evidence(lines=(replace(WAIVED, waived_reason="no_answer"),), asked=[replace(NAMELESS, key=KEY)]),
+            id="no answer for a request without a name, and the provider gave one",
+        ),
+        pytest.param("broken_rules", evidence(sweep_error="TimeoutError()"), id="sweeps that ended"),
         pytest.param("broken_rules", evidence(broken_rules=["wallet = its lots"]), id="a broken rule"),
     ],
 )
@@ -180,27 +146,37 @@ def test_damage_is_found_and_the_run_fails(kind: str, given: Evidence) -> None:
     "given",
     [
         pytest.param(
-            evidence(lines=(), asked=[answered(Ending.BROKEN, killed_at=NOW - 29.5)], holds=(RAN_OUT,)),
-            id="an answer that a killed process took with it",
+            evidence(lines=(ESTIMATED,), served=[replace(SERVED, hides_usage=True)]), id="an estimate of what is hidden"
         ),
+        pytest.param(evidence(lines=(ESTIMATED,), served=[CUT]), id="an estimate of what was cut"),
         pytest.param(
-            evidence(lines=(replace(COUNTED, output_tokens=9, charged_nanos=price(10, 0, 9)),)), id="an estimate"
+            evidence(
+                lines=(replace(WAIVED, waived_reason="no_answer", usage_source="none"),),
+                served=[replace(CUT, is_failed=True)],
+                asked=[no_answer()],
+            ),
+            id="no answer",
         ),
-        pytest.param(evidence(late_records={GENERATION_ID: "crashed"}), id="a crash note of a settled request"),
-        pytest.param(evidence(leases={"lease": NOW + 30}, last_crash_at=NOW - 20), id="the lease of a killed process"),
-        pytest.param(evidence(leases={"lease": NOW + 30}, failed_releases=1), id="one that Redis was too slow for"),
+        pytest.param(evidence(leases=LEASE, failed_releases=1), id="one that Redis was too slow for"),
     ],
 )
 def test_what_has_its_reason_passes(given: Evidence) -> None:
     assert faults_of(given) == {}
 
 
-def test_a_crash_excuses_no_answer_that_was_delivered_and_none_that_should_have_been_noted() -> None:
-    delivered = evidence(lines=(), asked=[answered(killed_at=NOW - 29.5)])
-    assert "unbilled" in faults_of(delivered)
-    long = replace(SERVED, provider="openrouter", ended_at=NOW - 20)
-    noted = evidence(lines=(), served=[long], asked=[answered(Ending.BROKEN, killed_at=NOW - 25)], holds=(RAN_OUT,))
-    assert "unbilled" in faults_of(noted)
+def test_sweeps_that_failed_are_in_the_table() -> None:
+    assert "3 sweeps failed" in "\n".join(describe([ran(evidence(failed_sweeps=3))]))
+
+
+async def test_what_ended_the_sweeps_is_known(stack: LocalStack) -> None:
+    async with open_world(stack, seed=1) as world:
+        assert world.sweep_error == ""
+        world.sweeper.stop()
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if world.sweep_error:
+                break
+        assert world.sweep_error
 
 
 def test_a_round_that_did_less_than_it_says_fails() -> None:

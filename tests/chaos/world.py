@@ -19,7 +19,7 @@ from shared.clients.redis import Redis, RedisUnavailable
 from shared.core.money import NANOS_PER_DOLLAR
 from shared.ledger.late import LIST_NAMES
 from tests.chaos.asked import Asked
-from tests.chaos.bill import read_books
+from tests.chaos.bill import Lease, read_books
 from tests.chaos.clients import Question
 from tests.chaos.slots import Slot
 from tests.harness.simulator import Simulator
@@ -53,8 +53,8 @@ class World:
     first_seq: int
     asked: list[Asked] = field(default_factory=list)
     crashes: int = 0
-    last_crash_at: float | None = None
     failed_sweeps: int = 0
+    sweeps: asyncio.Future[None] | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -66,6 +66,13 @@ class World:
     def simulator(self) -> Simulator:
         """The provider and its bill."""
         return Simulator(self.stack.ports.simulator)
+
+    @property
+    def sweep_error(self) -> str:
+        """What ended the sweeps before their time, "" while they go on."""
+        if self.sweeps is None or not self.sweeps.done() or self.sweeps.cancelled():
+            return ""
+        return repr(self.sweeps.exception())
 
     def question(
         self,
@@ -105,11 +112,14 @@ class World:
             for record in records
         }
 
-    async def leases(self, tenant: Tenant) -> dict[str, float]:
-        """Return when each lease of an account lapses, in seconds since the epoch."""
+    async def leases(self, tenant: Tenant) -> dict[str, Lease]:
+        """Return the leases of an account by their names, which are their requests' ids."""
         listed = await self.redis.command("ZRANGE", f"gw:leases:{tenant.account_id}", 0, -1, "WITHSCORES")
         assert isinstance(listed, list)
-        return {str(name): int(score) / 1000 for name, score in zip(listed[::2], listed[1::2], strict=True)}
+        return {
+            str(name): Lease(tenant.account_id, int(score) / 1000)
+            for name, score in zip(listed[::2], listed[1::2], strict=True)
+        }
 
 
 @contextlib.asynccontextmanager
@@ -141,12 +151,12 @@ async def open_world(stack: LocalStack, seed: int) -> AsyncIterator[World]:
             ),
             first_seq=Simulator(stack.ports.simulator).last_seq(),
         )
-        sweeps = asyncio.ensure_future(_sweep_on(world))
+        world.sweeps = asyncio.ensure_future(_sweep_on(world))
         try:
             yield world
         finally:
-            sweeps.cancel()
-            await asyncio.wait({sweeps})
+            world.sweeps.cancel()
+            await asyncio.wait({world.sweeps})
             sweeper.stop()
 
 
