@@ -6,6 +6,7 @@ import pytest
 
 from infra.local.stack import ROOT, LocalStack
 from tests.harness.gateways import Gateways, RunningGateway
+from tests.harness.privy import PrivyTokens
 from tests.harness.sessions import take_free_stack
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
@@ -65,6 +66,12 @@ def start_gateway(stack: LocalStack) -> Iterator[Gateways]:
 def tenant(stack: LocalStack) -> Tenants:
     """Make accounts: `tenant(limits=…, credit_nanos=…)`."""
     return Tenants(stack.database_url, stack.credentials.gateway_secret)
+
+
+@pytest.fixture(scope="session")
+def privy(stack: LocalStack) -> PrivyTokens:
+    """Tokens of the Privy that the stack's gateways believe."""
+    return PrivyTokens(stack.privy_key)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from starlette.requests import Request
 
 from shared.catalog.store import Catalog
 from shared.clients.upstash import UpstashRedis
+from shared.web.resources import kept_resources
 
 
 class CatalogResources(msgspec.Struct, frozen=True):
@@ -16,6 +17,4 @@ class CatalogResources(msgspec.Struct, frozen=True):
 
 def resources_of(request: Request) -> CatalogResources:
     """Return what the lifespan built."""
-    resources = request.app.state.resources
-    assert isinstance(resources, CatalogResources)
-    return resources
+    return kept_resources(request.app, CatalogResources)

@@ -25,6 +25,7 @@ from shared.clients.redis_failure import RedisUnavailable
 from shared.core.errors import GatewayError, StoreUnavailable
 from shared.providers.registry import PROVIDERS
 from shared.providers.simulated import SIMULATED
+from shared.web.access import public
 
 router = APIRouter()
 
@@ -41,6 +42,7 @@ class UnknownModel(GatewayError):
 
 
 @router.get("/health")
+@public
 async def read_health(request: Request, response: Response) -> Health:
     """Tell whether requests can be served; each check has its own deadline."""
     resources = resources_of(request)
@@ -56,6 +58,7 @@ async def read_health(request: Request, response: Response) -> Health:
 
 
 @router.get("/ping")
+@public
 async def ping(request: Request, response: Response) -> Pong:
     """Answer, and count that we did."""
     response.headers["Cache-Control"] = "no-store"
@@ -65,6 +68,7 @@ async def ping(request: Request, response: Response) -> Pong:
 
 @router.get("/models/providers")
 @router.get("/v1/providers")
+@public
 async def list_providers(request: Request, response: Response) -> ProviderList:
     """List the providers behind the gateway and how they did in the last hour."""
     catalog = resources_of(request).catalog
@@ -97,6 +101,7 @@ class ModelFilter(BaseModel):
 
 @router.get("/models")
 @router.get("/v1/models")
+@public
 async def list_models(request: Request, response: Response, wanted: Annotated[ModelFilter, Query()]) -> ModelList:
     """List the models that can be called, filtered."""
     models = await resources_of(request).catalog.list_models()
@@ -112,6 +117,7 @@ async def list_models(request: Request, response: Response, wanted: Annotated[Mo
 
 @router.get("/models/{model_id:path}")
 @router.get("/v1/models/{model_id:path}")
+@public
 async def read_model(request: Request, response: Response, model_id: str) -> ModelDetail:
     """Show one model with each provider's offer."""
     catalog = resources_of(request).catalog

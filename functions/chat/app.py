@@ -12,16 +12,19 @@ from shared.clients.database import Database
 from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
+from shared.clients.privy import open_privy
 from shared.clients.redis import Redis
 from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.settings import ChatSettings
+from shared.flows.ask import Desk
 from shared.flows.inference import Inference, configure_providers
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
 from shared.routing.health import ProviderHealth
 from shared.web.app import create_app
+from shared.web.auth import Authenticator
 
 
 @asynccontextmanager
@@ -34,11 +37,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     stores = settings.stores
     async with open_session() as session:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token)
+        desk = Desk(
+            limiter=Limiter(redis, wall_clock_ms),
+            database=Database(session, url=stores.supabase_url, key=stores.supabase_key),
+        )
+        privy = open_privy(session, settings.privy)
         app.state.resources = ChatResources(
             settings=settings,
+            authenticator=Authenticator(settings.secret_keys, settings.address_source, privy),
+            desk=desk,
             inference=Inference(
-                ledger=Ledger(Database(session, url=stores.supabase_url, key=stores.supabase_key)),
-                limiter=Limiter(redis, wall_clock_ms),
+                ledger=Ledger(desk.database),
+                limiter=desk.limiter,
                 late=LateSettlements(redis, wall_clock_ms),
                 upstream=Upstream(session),
                 health=ProviderHealth(time.monotonic),

@@ -4,26 +4,21 @@ import msgspec
 from starlette.requests import Request
 
 from shared.core.settings import ChatSettings
-from shared.flows.inference import Caller, Inference
-from shared.web.auth import authenticate
+from shared.flows.ask import Desk
+from shared.flows.inference import Inference
+from shared.web.auth import Authenticator
+from shared.web.resources import kept_resources
 
 
 class ChatResources(msgspec.Struct, frozen=True):
-    """The function's settings and its means for inference."""
+    """The function's settings, who it believes to be calling, and its means."""
 
     settings: ChatSettings
+    authenticator: Authenticator
+    desk: Desk
     inference: Inference
-
-    def caller_of(self, request: Request) -> Caller:
-        """Read who is calling.
-
-        raises  MissingApiKey, InvalidApiKey
-        """
-        return authenticate(request, self.settings.secret_keys, self.settings.address_source)
 
 
 def resources_of(request: Request) -> ChatResources:
     """Return what the lifespan built."""
-    resources = request.app.state.resources
-    assert isinstance(resources, ChatResources)
-    return resources
+    return kept_resources(request.app, ChatResources)

@@ -8,6 +8,7 @@ from functions.chat.resources import resources_of
 from functions.chat.schemas import CHAT_OPENAPI, read_chat_request
 from shared.flows.complete_chat import complete_chat
 from shared.flows.stream_chat import stream_chat
+from shared.web.access import requires
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.retries import read_claim
@@ -17,10 +18,11 @@ router = APIRouter()
 
 
 @router.post("/v1/chat/completions", openapi_extra=CHAT_OPENAPI, response_class=Response)
+@requires("inference")
 async def create_chat_completion(request: Request) -> Response:
     """Answer a chat completion, whole or as a stream."""
     resources = resources_of(request)
-    caller = resources.caller_of(request)
+    caller = await resources.authenticator.caller_of(request)
     body = await read_json_object(request)
     chat = read_chat_request(body, await read_claim(request, resources.settings.secret_keys))
     if chat.is_stream:

@@ -22,7 +22,7 @@ from shared.flows.chat_request import ChatRequest
 from shared.ledger.types import Claim
 from shared.routing.types import DataCollection, Preferences, Sort
 from shared.web.errors import invalid_request
-from shared.web.openapi import OnDemand, inline_schema
+from shared.web.openapi import OnDemand, body_of
 
 MAX_CHOICES = 128
 # More than any model writes; what a client may name without a number overflowing anywhere.
@@ -130,9 +130,7 @@ class ChatBody(_Fields):
     thinking: Thinking | None = None
 
 
-CHAT_OPENAPI = OnDemand(
-    lambda: {"requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(ChatBody)}}}}
-)
+CHAT_OPENAPI = OnDemand(lambda: body_of(ChatBody))
 
 
 def read_chat_request(body: Mapping[str, Any], claim: Claim | None) -> ChatRequest:

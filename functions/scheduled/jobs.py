@@ -8,6 +8,8 @@ from functions.scheduled.resources import ScheduledResources
 from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
+from shared.flows.roll_up_usage import roll_up_usage
+from shared.flows.rotate_keys import rotate_due_keys
 from shared.flows.sweep_settlements import sweep_settlements
 
 # What a job did, in numbers whose names say of what.
@@ -49,4 +51,19 @@ async def _settlement_sweep(resources: ScheduledResources) -> Counts:
     }
 
 
-JOBS: Mapping[str, Job] = MappingProxyType({"settlement_sweep": _settlement_sweep})
+async def _key_rotation(resources: ScheduledResources) -> Counts:
+    return {"keys_rotated": await rotate_due_keys(resources.rotations)}
+
+
+async def _usage_roll_up(resources: ScheduledResources) -> Counts:
+    rolled = await roll_up_usage(resources.usage)
+    return {"accounts_closed": rolled.closed, "accounts_summed": rolled.summed}
+
+
+JOBS: Mapping[str, Job] = MappingProxyType(
+    {
+        "key_rotation": _key_rotation,
+        "settlement_sweep": _settlement_sweep,
+        "usage_roll_up": _usage_roll_up,
+    }
+)

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 
 from shared.clients.database import Database
+from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
 from shared.clients.redis import Redis
@@ -14,9 +15,14 @@ from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.settings import ScheduledSettings
 from shared.flows.inference import configure_providers
+from shared.flows.manage_keys import ROTATED
+from shared.flows.rotate_keys import RotationMeans
 from shared.flows.settle_late import LateMeans
+from shared.keys.store import KeyStore
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
+from shared.usage.store import UsageBooks
+from shared.web.resources import kept_resources
 
 # Nobody waits for a job: a slow Redis is better than a late settlement that stays another minute.
 REDIS_DEADLINE_S = 5.0
@@ -27,6 +33,8 @@ class ScheduledResources(msgspec.Struct, frozen=True):
 
     settings: ScheduledSettings
     settlements: LateMeans
+    rotations: RotationMeans
+    usage: UsageBooks
 
 
 @asynccontextmanager
@@ -39,20 +47,25 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
     stores = settings.stores
     async with open_session() as session:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token, deadline_s=REDIS_DEADLINE_S)
+        database = Database(session, url=stores.supabase_url, key=stores.supabase_key)
         yield ScheduledResources(
             settings=settings,
             settlements=LateMeans(
                 late=LateSettlements(redis, wall_clock_ms),
-                ledger=Ledger(Database(session, url=stores.supabase_url, key=stores.supabase_key)),
+                ledger=Ledger(database),
                 upstream=Upstream(session),
                 providers=configure_providers(settings.providers),
                 clock_ms=wall_clock_ms,
             ),
+            rotations=RotationMeans(
+                store=KeyStore(database),
+                sealer=Sealer(settings.secret_keys, purpose=ROTATED),
+                secret_keys=settings.secret_keys,
+            ),
+            usage=UsageBooks(database),
         )
 
 
 def resources_of(app: FastAPI) -> ScheduledResources:
     """Return what the lifespan built."""
-    resources = app.state.resources
-    assert isinstance(resources, ScheduledResources)
-    return resources
+    return kept_resources(app, ScheduledResources)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from functions.scheduled.jobs import run_job
 from functions.scheduled.resources import ScheduledResources, resources_of
 from shared.core.errors import GatewayError, NotConfigured
+from shared.web.access import requires_cron_secret
 
 router = APIRouter()
 
@@ -23,6 +24,7 @@ class WrongCronSecret(GatewayError):
 # Vercel's crons send GET, pg_net and people POST.
 @router.get("/internal/jobs/{name}")
 @router.post("/internal/jobs/{name}")
+@requires_cron_secret
 async def start_job(request: Request, name: str) -> dict[str, str | int]:
     """Run a job and answer when it is done, with what it did."""
     resources = resources_of(request.app)
@@ -41,7 +43,4 @@ def _authorise(request: Request, resources: ScheduledResources) -> None:
         raise NotConfigured("Jobs are not started over HTTP here: the operator has set no CRON_SECRET.")
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), secret.encode()):
-        raise WrongCronSecret(
-            "This needs the gateway's CRON_SECRET: Authorization: Bearer <CRON_SECRET>.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        raise WrongCronSecret("This needs the gateway's CRON_SECRET: Authorization: Bearer <CRON_SECRET>.")

@@ -17,7 +17,7 @@ from infra.aws.env_file import EnvFileError, parse_env_file
 from infra.aws.parameter_store import MAX_VALUE_BYTES, ParameterStore, StoreError
 from infra.aws.settings_check import check_settings
 from infra.aws.template import ROOT, read_functions
-from shared.core.settings import SettingsError
+from shared.core.variables import SettingsError
 
 EXAMPLE = ROOT / ".env.example"
 # As in serverless.yml.

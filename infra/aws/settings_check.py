@@ -5,7 +5,7 @@ from typing import Protocol, cast
 
 from infra.aws.template import DeployedFunction
 from shared.core import settings
-from shared.core.settings import Environment, SettingsError
+from shared.core.variables import Environment, SettingsError
 
 
 class SettingsClass(Protocol):

@@ -37,7 +37,7 @@ def run_dev(data_folder: Path) -> int:
         return _fail(error)
     try:
         api_key = _start(stack, port, data_folder)
-        _greet(port, api_key)
+        _greet(stack, port, api_key)
         _watch(stack)
     except StackError as error:
         return _fail(error)
@@ -68,15 +68,25 @@ def _start(stack: LocalStack, port: int, data_folder: Path) -> str:
     return api_key
 
 
-def _greet(port: int, api_key: str) -> None:
+def _greet(stack: LocalStack, port: int, api_key: str) -> None:
+    url = f"http://{LOOPBACK}:{port}"
     body = f'{{"model": "{DEMO_MODEL}", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
     print(
-        f"\nThe gateway answers at http://{LOOPBACK}:{port}; its variables are in .local/dev.env,"
+        f"\nThe gateway answers at {url}; its variables are in .local/dev.env,"
         f" the logs in .local/dev/logs. Ctrl-C stops everything. Try:\n\n"
-        f"curl -N http://{LOOPBACK}:{port}/v1/chat/completions -H 'Authorization: Bearer {api_key}'"
+        f"curl -N {url}/v1/chat/completions -H 'Authorization: Bearer {api_key}'"
         f" -H 'Content-Type: application/json' -d '{body}'\n",
         flush=True,
     )
+    # Who has an app at Privy signs in there.
+    if not os.environ.get("PRIVY_APP_ID"):
+        print(f"Sign in as someone new, by a token of the local Privy issuer:\n\n{_sign_in(stack, url)}\n", flush=True)
+
+
+def _sign_in(stack: LocalStack, url: str) -> str:
+    token = f"$(curl -s '{stack.privy_url}/token?user=ada&kind=identity&email=ada@example.com')"
+    body = f'"{{\\"identity_token\\": \\"{token}\\"}}"'
+    return f"curl {url}/auth/privy -H 'Content-Type: application/json' -d {body}"
 
 
 def _watch(stack: LocalStack) -> None:

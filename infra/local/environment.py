@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.local.privy_tokens import LOCAL_APP_ID
 from infra.local.stack import LocalStack
-from shared.core.settings import PROVIDER_SLUGS
+from shared.core.integrations import PROVIDER_SLUGS
 
 SIMULATED_API_KEY = "simulated"
+PRIVY_VARIABLES = ("PRIVY_APP_ID", "PRIVY_VERIFICATION_KEY", "PRIVY_JWKS_URL")
 
 
 def gateway_environment(stack: LocalStack, given: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of every function.
 
-    A provider whose <PROVIDER>_API_KEY is given is reached as given; every other one is the simulator.
+    A provider whose <PROVIDER>_API_KEY is given is reached as given; every other one is the simulator. Likewise people
+    sign in at the app of a given PRIVY_APP_ID, and else with the tokens of the stack's own issuer.
     """
     variables = {
         "SUPABASE_URL": stack.supabase_url,
@@ -23,6 +26,10 @@ def gateway_environment(stack: LocalStack, given: Mapping[str, str]) -> dict[str
         "SECRET_KEY": stack.credentials.gateway_secret,
         "CLIENT_ADDRESS_SOURCE": "direct",
     }
+    if given.get("PRIVY_APP_ID"):
+        variables |= {name: given[name] for name in PRIVY_VARIABLES if given.get(name)}
+    else:
+        variables |= {"PRIVY_APP_ID": LOCAL_APP_ID, "PRIVY_JWKS_URL": stack.jwks_url}
     for slug in PROVIDER_SLUGS:
         key_name, url_name = f"{slug.upper()}_API_KEY", f"{slug.upper()}_BASE_URL"
         if given.get(key_name):
@@ -44,6 +51,7 @@ def developer_environment(stack: LocalStack, gateway_url: str, api_key: str) -> 
         "UPSTASH_REDIS_REST_URL": stack.redis_rest_url,
         "UPSTASH_REDIS_REST_TOKEN": stack.credentials.redis_token,
         "PROVIDER_SIM_URL": stack.simulator_url,
+        "PRIVY_URL": stack.privy_url,
         "SECRET_KEY": stack.credentials.gateway_secret,
     }
 

@@ -7,9 +7,10 @@ from typing import Any
 from infra.local.ports import post_json
 from infra.local.processes import StackError
 from infra.local.stack import LocalStack
+from shared.core.ids import KeyEnvironment
 from shared.core.money import NANOS_PER_DOLLAR
 from shared.keys.fingerprint import fingerprint
-from shared.keys.format import KeyEnvironment, generate_secret, mask
+from shared.keys.format import generate_secret, mask
 
 DEMO_ACCOUNT = "demo"
 DEMO_PLAN = "pay_as_you_go"

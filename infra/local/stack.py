@@ -17,6 +17,9 @@ from infra.local.migrate import MIGRATIONS_FOLDER, apply_migrations, apply_seed
 from infra.local.ports import LOOPBACK, answers_http, choose_free_ports
 from infra.local.postgres import SUPERUSER, bootstrap_cluster, database_url, postgres_service, prepare_cluster
 from infra.local.postgrest import postgrest_service
+from infra.local.privy_issuer import HEALTH_PATH as PRIVY_HEALTH_PATH
+from infra.local.privy_issuer import JWKS_PATH
+from infra.local.privy_tokens import SigningKey
 from infra.local.process_records import end_leftovers
 from infra.local.processes import Processes, Service, StackError
 from infra.local.redis import redis_rest_service, redis_service
@@ -38,6 +41,7 @@ class Ports:
     redis: int
     redis_rest: int
     simulator: int
+    privy: int
 
 
 def silent_step(_: str) -> AbstractContextManager[None]:
@@ -46,7 +50,7 @@ def silent_step(_: str) -> AbstractContextManager[None]:
 
 
 class LocalStack:
-    """PostgreSQL, PostgREST, the front before it, Redis, its REST emulator and the provider simulator.
+    """PostgreSQL, PostgREST, the front before it, Redis, its REST emulator, the provider simulator and a Privy issuer.
 
     keeps_data: a later start finds what this one left; else the folder is wiped and nothing waits for the disk.
     """
@@ -62,7 +66,7 @@ class LocalStack:
         for name in ("run", "logs"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self._folder / "run", self._folder / "logs")
-        self.ports = Ports(*choose_free_ports(7))
+        self.ports = Ports(*choose_free_ports(8))
         self.credentials: Credentials = load_or_create_credentials(self._folder / "credentials.json")
 
     @property
@@ -81,6 +85,26 @@ class LocalStack:
         return f"http://{LOOPBACK}:{self.ports.simulator}"
 
     @property
+    def privy_url(self) -> str:
+        """Where tokens are issued as Privy issues them."""
+        return f"http://{LOOPBACK}:{self.ports.privy}"
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the key is published that those tokens are signed with."""
+        return self.privy_url + JWKS_PATH
+
+    @property
+    def privy_key_path(self) -> Path:
+        """Where that key is kept."""
+        return self._folder / "privy_key.pem"
+
+    @property
+    def privy_key(self) -> SigningKey:
+        """The key itself; a test signs with it what Privy never would."""
+        return SigningKey.load_or_create(self.privy_key_path)
+
+    @property
     def database_url(self) -> str:
         """The database for the owner of migrations, who is no superuser."""
         return database_url("postgres", self.credentials.postgres_password, self.ports.postgres)
@@ -97,7 +121,7 @@ class LocalStack:
         """
         self.take_folder()
         self._wipe()
-        for service in (self._redis(), self._redis_rest(), self._front(), self._simulator()):
+        for service in (self._redis(), self._redis_rest(), self._front(), self._simulator(), self._privy()):
             self.processes.start(service)
         with self._step("PostgreSQL"):
             folder = self._folder / "postgres"
@@ -107,7 +131,7 @@ class LocalStack:
         with self._step("migrations and seed"):
             apply_migrations(self.database_url, self._migrations)
             apply_seed(self.database_url)
-        with self._step("PostgREST, Redis, the provider simulator"):
+        with self._step("PostgREST, Redis, the provider simulator, the Privy issuer"):
             self.processes.start(self._postgrest())
             for name in self.processes.names():
                 self.processes.wait_ready(name)
@@ -165,7 +189,7 @@ class LocalStack:
 
     def stop(self) -> None:
         """Stop everything: first what uses the stores, so that it can finish its work, then the stores."""
-        stores = ("supabase-front", "redis-rest", "postgrest", "redis", "simulator")
+        stores = ("supabase-front", "redis-rest", "postgrest", "redis", "simulator", "privy-issuer")
         self.processes.stop(*(name for name in self.processes.names() if name not in (*stores, "postgres")))
         self.processes.stop(*stores)
         self.processes.stop("postgres")
@@ -190,6 +214,7 @@ class LocalStack:
             "redis-rest": self._redis_rest,
             "supabase-front": self._front,
             "simulator": self._simulator,
+            "privy-issuer": self._privy,
         }[name]()
 
     def _postgres(self) -> Service:
@@ -222,4 +247,15 @@ class LocalStack:
             command=(sys.executable, "-m", "infra.local.simulator", "--port", str(self.ports.simulator)),
             environment={"PYTHONPATH": str(ROOT)},
             is_ready=lambda: answers_http(self.ports.simulator, "/_sim/health"),
+        )
+
+    def _privy(self) -> Service:
+        # Made here, so that a test has it as soon as the stack stands.
+        SigningKey.load_or_create(self.privy_key_path)
+        module = ("-m", "infra.local.privy_issuer", "--port", str(self.ports.privy))
+        return Service(
+            name="privy-issuer",
+            command=(sys.executable, *module, "--key", str(self.privy_key_path)),
+            environment={"PYTHONPATH": str(ROOT)},
+            is_ready=lambda: answers_http(self.ports.privy, PRIVY_HEALTH_PATH),
         )

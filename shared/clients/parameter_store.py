@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 from shared.clients.aws_signature import AwsCredentials, sign_post
 from shared.core.log import log_event
-from shared.core.settings import Environment, ParameterStoreSettings, read_environment
+from shared.core.platform import ParameterStoreSettings
+from shared.core.settings import read_environment
+from shared.core.variables import Environment
 
 # GetParameters takes at most ten names.
 BATCH_SIZE = 10

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shared.core.redaction import without_secrets
+
 
 class GatewayError(Exception):
     """A refusal that a customer may read.
@@ -56,7 +58,8 @@ def envelope(error: GatewayError, request_id: str | None) -> dict[str, dict[str,
     """
     return {
         "error": {
-            "message": error.message,
+            # A model's name, say, is repeated as it came.
+            "message": without_secrets(error.message),
             "type": error.type,
             "code": error.code,
             "param": error.param,

@@ -3,7 +3,7 @@
 import re
 import secrets
 import uuid
-from typing import NewType
+from typing import Literal, NewType
 
 AccountId = NewType("AccountId", int)
 KeyId = NewType("KeyId", int)
@@ -11,10 +11,16 @@ PriceId = NewType("PriceId", int)
 ModelId = NewType("ModelId", str)
 ProviderSlug = NewType("ProviderSlug", str)
 RequestId = NewType("RequestId", str)
+# Who someone is to Privy, as a token says that was verified; nothing else finds an account.
+PrivyId = NewType("PrivyId", str)
 # One inference request from admission to settlement; its hold and its usage line carry the same UUID.
 GenerationId = NewType("GenerationId", uuid.UUID)
 
+KeyEnvironment = Literal["live", "test", "staging", "development"]
+
 _GENERATION_ID = re.compile(r"gen_([0-9a-f]{32})", re.ASCII)
+# The database counts in 64 bits.
+_KEY_ID = re.compile(r"key_([1-9]\d{0,17})", re.ASCII)
 
 
 def new_generation_id() -> GenerationId:
@@ -31,6 +37,22 @@ def parse_generation_id(text: str) -> GenerationId | None:
     """Read an id as `format_generation_id` prints it; None for anything else."""
     match = _GENERATION_ID.fullmatch(text)
     return None if match is None else GenerationId(uuid.UUID(match[1]))
+
+
+def format_key_id(key_id: KeyId) -> str:
+    """Print a key's id as the API shows it: `key_42`. It names the key and is no secret."""
+    return f"key_{key_id}"
+
+
+def parse_key_id(text: str) -> KeyId | None:
+    """Read an id as `format_key_id` prints it; None for anything else."""
+    match = _KEY_ID.fullmatch(text)
+    return None if match is None else KeyId(int(match[1]))
+
+
+def format_user_id(account_id: AccountId) -> str:
+    """Print whose an account is as the API shows it: `user_1000`."""
+    return f"user_{account_id}"
 
 
 def new_request_id() -> RequestId:

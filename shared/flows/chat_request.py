@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from shared.core.caller import Caller
 from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId, ProviderSlug, format_generation_id
 from shared.flows.attempt_providers import Trail
-from shared.flows.inference import Caller, ConfiguredProvider, Inference
+from shared.flows.inference import ConfiguredProvider, Inference
 from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
 from shared.flows.meter import Meter
 from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
@@ -26,7 +27,6 @@ from shared.providers.usage import UsageBounds
 from shared.routing.attempts import allowed_providers, plan_attempts
 from shared.routing.types import DataCollection, Preferences, Sort
 
-SCOPE = "inference"
 # What an answer may be long when the client does not say: held for, and sent to the provider when it is no stream.
 DEFAULT_OUTPUT_TOKENS = 4096
 # The same for a model that reasons: it thinks first, unseen, and its thoughts count.
@@ -152,7 +152,6 @@ async def open_chat(
     if counts.image_count > MAX_IMAGES:
         raise InvalidRequest(f"messages: at most {MAX_IMAGES} images fit a request.", param="messages")
     metered = MeteredRequest(
-        scope=SCOPE,
         models=request.models,
         providers=allowed_providers(request.preferences, _available(inference, request.preferences)),
         bounds=_bounds(request, counts),

@@ -2,10 +2,11 @@
 
 import msgspec
 
+from shared.core.caller import Caller
 from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check_status
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
-from shared.flows.inference import Caller, Inference
+from shared.flows.inference import Inference
 from shared.flows.settle_chat import Answered, close_unanswered, settle_answer, usage_if_crashed
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated

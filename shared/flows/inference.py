@@ -1,4 +1,4 @@
-"""What every inference flow works with: the stores, the providers, and who is calling."""
+"""What every inference flow works with: the stores and the providers."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,7 @@ import msgspec
 from shared.clients.fernet import Sealer
 from shared.clients.upstream import Upstream
 from shared.core.ids import ProviderSlug
-from shared.core.settings import ProviderCredentials
-from shared.keys.format import KeyEnvironment
+from shared.core.integrations import ProviderCredentials
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
@@ -78,19 +77,6 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
         """How long an answer may take that is sent in one piece, and until then not a byte of it."""
         reserve_s = min(RESERVE_S, self.connection_silence_limit_s * LARGEST_RESERVE)
         return max(1.0, min(self.deadline_s, self.connection_silence_limit_s - reserve_s))
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is calling: the key's fingerprints, newest secret first, and where the request came from.
-
-    units   received_s: when it came, on the monotonic clock; the request's deadline counts from there
-    """
-
-    fingerprints: tuple[str, ...]
-    environment: KeyEnvironment
-    address: str | None
-    origin_host: str | None
-    received_s: float
 
 
 def configure_providers(

@@ -13,10 +13,11 @@ from shared.core.errors import StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, PriceId, format_generation_id
 from shared.core.log import log_event
+from shared.core.verdicts import Refused
 from shared.flows.inference import RESERVE_S, Inference
 from shared.ledger.late import LateSettlement, LookUp
 from shared.ledger.refusals import extension_error
-from shared.ledger.types import Admitted, Quantities, Refused, Settlement, Unchanged, Usage
+from shared.ledger.types import Admitted, Quantities, Settlement, Unchanged, Usage
 from shared.limits.types import Reservation
 
 SETTLE_DEADLINE_S = RESERVE_S / 2

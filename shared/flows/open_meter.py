@@ -6,34 +6,34 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from shared.core.caller import Caller
 from shared.core.errors import GatewayError, NotConfigured, StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id, new_generation_id
 from shared.core.log import log_event
 from shared.core.pulse import wait_with_pulse
-from shared.flows.inference import Caller, Inference
+from shared.core.receipts import note_replay
+from shared.core.verdicts import LimitsPolicy, Refused
+from shared.flows.ask import turn_away
+from shared.flows.inference import Inference
 from shared.flows.meter import SETTLE_DEADLINE_S, Meter
+from shared.flows.refusals import refusal_error
 from shared.flows.stream_clock import FIRST_PING_S, PING_S
-from shared.keys.format import InvalidApiKey
-from shared.ledger.refusals import IdempotencyInProgress, NoProviderAvailable, refusal_error
+from shared.keys.refusals import unknown_caller
+from shared.ledger.refusals import IdempotencyInProgress, NoProviderAvailable
 from shared.ledger.types import (
     AdmissionRequest,
     Admitted,
     Bounds,
     Claim,
-    LimitsPolicy,
-    MinuteLimits,
-    Refused,
     Replay,
 )
 from shared.limits.headers import rate_limit_headers
 from shared.limits.refusals import RateLimited
 from shared.limits.types import (
     FailedOpen,
-    KeyPolicy,
     KeyUnknown,
     KeyUnseen,
-    RatePolicy,
     Reservation,
     ReserveAnswer,
     to_give_back,
@@ -57,7 +57,6 @@ class MeteredRequest(msgspec.Struct, frozen=True, kw_only=True):
     claim: how the request is known again; time_limit_s: how long it may take from when it came
     """
 
-    scope: str
     models: tuple[ModelId, ...]
     providers: tuple[ProviderSlug, ...]
     bounds: Bounds
@@ -95,9 +94,9 @@ async def open_meter(
             await pulse()
 
         admitted = await _admit_in_turn(inference, caller, request, generation_id, stay)
-        policy = key_policy(admitted.policy) if admitted.policy is not None else None
-        if policy is not None and not isinstance(reserved, Reservation):
-            reserved = await _count_late(inference, caller, request, (generation_id, policy, reserved), admitted)
+        if admitted.policy is not None and not isinstance(reserved, Reservation):
+            sighting = (generation_id, admitted.policy, reserved)
+            reserved = await _count_late(inference, caller, request, sighting, admitted)
             if isinstance(reserved, Reservation):
                 answer_headers.update(rate_limit_headers(reserved.state))
         if isinstance(admitted, Refused):
@@ -110,7 +109,7 @@ async def open_meter(
     if isinstance(admitted, Replay):
         answer_headers["X-Generation-Id"] = format_generation_id(admitted.generation_id)
         answer_headers["X-Provider"] = admitted.provider
-        answer_headers["Idempotent-Replayed"] = "true"
+        note_replay(answer_headers)
         return admitted
     answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
     return Meter(inference, generation_id, admitted, reservation, started_s=caller.received_s)
@@ -127,7 +126,7 @@ async def _reserve(
         key=caller.fingerprints[0], address=caller.address or "", lease_id=generation_id.hex, tokens=request.tokens
     )
     if isinstance(answer, KeyUnknown):
-        raise InvalidApiKey
+        raise unknown_caller(caller)
     if isinstance(answer, Reservation):
         answer_headers.update(rate_limit_headers(answer.state))
     return answer
@@ -162,14 +161,11 @@ def _is_under_way(verdict: Verdict) -> bool:
 async def _admit(inference: Inference, caller: Caller, request: MeteredRequest, generation_id: GenerationId) -> Verdict:
     admission = AdmissionRequest(
         generation_id=generation_id,
-        key_hmacs=caller.fingerprints,
-        scope=request.scope,
+        caller=caller,
         models=request.models,
         providers=request.providers,
         bounds=request.bounds,
         lifetime_s=inference.hold_lifetime_s,
-        address=caller.address,
-        origin_host=caller.origin_host,
         claim=request.claim,
     )
     try:
@@ -178,9 +174,8 @@ async def _admit(inference: Inference, caller: Caller, request: MeteredRequest, 
         # Also when the function is being stopped: a hold that nobody knows of would keep a retry waiting for its end.
         await finish(_take_back(inference, generation_id), deadline_s=2 * VOID_UNANSWERED_S)
         raise
-    if isinstance(answer, Refused) and answer.code == InvalidApiKey.code:
-        await inference.limiter.remember_unknown(caller.fingerprints[0])
-        raise InvalidApiKey
+    if isinstance(answer, Refused) and (turned_away := await turn_away(inference.limiter, caller, answer)) is not None:
+        raise turned_away
     return answer
 
 
@@ -200,21 +195,17 @@ async def _count_late(
     inference: Inference,
     caller: Caller,
     request: MeteredRequest,
-    sighting: tuple[GenerationId, KeyPolicy, KeyUnseen | FailedOpen],
+    sighting: tuple[GenerationId, LimitsPolicy, KeyUnseen | FailedOpen],
     admitted: Verdict,
 ) -> Reservation | FailedOpen:
     """Count a request whose policy only admission knew; a refusal here takes the hold back.
 
     raises  RateLimited
     """
-    generation_id, policy, reserved = sighting
-    key = caller.fingerprints[0]
+    generation_id, policy, first = sighting
     try:
-        if isinstance(reserved, FailedOpen):
-            inference.limiter.reserve_locally(policy, key=key)
-            return reserved
-        return await inference.limiter.reserve_with_policy(
-            policy, key=key, lease_id=generation_id.hex, tokens=request.tokens
+        return await inference.limiter.reserve_late(
+            first, policy, key=caller.fingerprints[0], lease_id=generation_id.hex, tokens=request.tokens
         )
     except RateLimited:
         if isinstance(admitted, Refused):
@@ -231,16 +222,3 @@ def _refusal(inference: Inference, refused: Refused) -> GatewayError:
             "This gateway has no model provider yet: its operator sets OPENROUTER_API_KEY or another's."
         )
     return refusal_error(refused)
-
-
-def key_policy(policy: LimitsPolicy) -> KeyPolicy:
-    """Return the ledger's policy in the limiter's words."""
-    return KeyPolicy(account_id=policy.account_id, account=_rate_policy(policy.account), key=_rate_policy(policy.key))
-
-
-def _rate_policy(limits: MinuteLimits) -> RatePolicy:
-    return RatePolicy(
-        requests_per_minute=limits.requests_per_minute,
-        tokens_per_minute=limits.tokens_per_minute,
-        concurrency=limits.concurrency,
-    )

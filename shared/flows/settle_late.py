@@ -15,11 +15,12 @@ from shared.core.clock import ClockMs
 from shared.core.errors import StoreUnavailable
 from shared.core.ids import ProviderSlug, format_generation_id
 from shared.core.log import log_event
+from shared.core.verdicts import Refused
 from shared.flows.inference import ConfiguredProvider
 from shared.flows.look_up_usage import look_up_usage
 from shared.ledger.late import LateSettlement, LateSettlements, Taken
 from shared.ledger.store import Ledger
-from shared.ledger.types import Refused, Settlement, Usage
+from shared.ledger.types import Settlement, Usage
 
 # Settled at the same time, and taken at a call.
 BATCH = 16

@@ -5,6 +5,7 @@ import time
 from typing import Protocol
 
 from shared.clients.upstream import UpstreamCut, UpstreamTimeout
+from shared.core.caller import Caller
 from shared.core.errors import GatewayError, envelope
 from shared.core.ids import RequestId
 from shared.core.pulse import wait_with_pulse
@@ -13,7 +14,7 @@ from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import ResolvedUsage, resolve_usage
 from shared.flows.departure import Departure
 from shared.flows.forward_chat import Forwarded, StreamTimedOut
-from shared.flows.inference import Caller, Inference
+from shared.flows.inference import Inference
 from shared.flows.open_stream import OpenStream, ask_for_stream
 from shared.flows.settle_chat import (
     Answered,

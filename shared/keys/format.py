@@ -5,11 +5,9 @@ import re
 import secrets
 import string
 from dataclasses import dataclass, field
-from typing import Literal
 
 from shared.core.errors import GatewayError
-
-KeyEnvironment = Literal["live", "test", "staging", "development"]
+from shared.core.ids import KeyEnvironment
 
 PREFIXES: dict[KeyEnvironment, str] = {
     "live": "gw_live_",
@@ -35,8 +33,7 @@ class InvalidApiKey(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The API key is not valid. Check that it was copied whole, and that it was not rotated or deleted.",
-            headers={"WWW-Authenticate": "Bearer"},
+            "The API key is not valid. Check that it was copied whole, and that it was not rotated or deleted."
         )
 
 
@@ -49,8 +46,7 @@ class MissingApiKey(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(
-            "No API key was sent. Send yours in the header `Authorization: Bearer gw_…` (or `x-api-key: gw_…`).",
-            headers={"WWW-Authenticate": "Bearer"},
+            "No API key was sent. Send yours in the header `Authorization: Bearer gw_…` (or `x-api-key: gw_…`)."
         )
 
 

@@ -7,7 +7,8 @@ import msgspec
 
 from shared.core.ids import ModelId, PriceId, ProviderSlug
 from shared.core.money import Nanos
-from shared.ledger.types import LimitsPolicy, Outcome, Quantities, RequestFacts, UsageSource
+from shared.core.verdicts import LimitsPolicy
+from shared.ledger.types import Outcome, Quantities, RequestFacts, UsageSource
 
 HoldState = Literal["held", "settled", "voided", "expired", "settled_late"]
 

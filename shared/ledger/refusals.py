@@ -5,50 +5,11 @@ import uuid
 from shared.core.errors import GatewayError
 from shared.core.ids import GenerationId, format_generation_id
 from shared.core.money import Nanos, format_dollars
-from shared.ledger.types import Refused
+from shared.core.verdicts import Refused
 
 # Most answers take seconds; a client that asks each second would use up its requests per minute.
 IN_PROGRESS_RETRY_S = "2"
-
-
-class AccountSuspended(GatewayError):
-    """The account may not spend."""
-
-    status = 403
-    code = "account_suspended"
-    type = "permission_error"
-
-
-class AddressNotAllowed(GatewayError):
-    """The key is bound to other addresses."""
-
-    status = 403
-    code = "address_not_allowed"
-    type = "permission_error"
-
-
-class DomainNotAllowed(GatewayError):
-    """The key is bound to other web origins."""
-
-    status = 403
-    code = "domain_not_allowed"
-    type = "permission_error"
-
-
-class MissingScope(GatewayError):
-    """The key lacks the scope that the route asks for."""
-
-    status = 403
-    code = "missing_scope"
-    type = "permission_error"
-
-
-class ModelNotAllowed(GatewayError):
-    """The key is bound to other models."""
-
-    status = 403
-    code = "model_not_allowed"
-    type = "permission_error"
+_QUOTAS = tuple(f"{period}_{unit}_exhausted" for period in ("day", "month") for unit in ("requests", "tokens"))
 
 
 class ModelNotFound(GatewayError):
@@ -84,14 +45,6 @@ class KeySpendLimitReached(GatewayError):
 
     status = 402
     code = "key_spend_limit_reached"
-    type = "insufficient_quota"
-
-
-class KeyRequestsExhausted(GatewayError):
-    """The key has made all the requests it was given."""
-
-    status = 429
-    code = "key_requests_exhausted"
     type = "insufficient_quota"
 
 
@@ -144,23 +97,6 @@ class AnswerNotStored(GatewayError):
 
 # What a customer reads; the names in braces are the verdict's numbers.
 _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
-    "account_suspended": (
-        AccountSuspended,
-        "This account is suspended. Contact support to have it looked at.",
-        None,
-    ),
-    "address_not_allowed": (
-        AddressNotAllowed,
-        "This API key may not be used from this address. Add it to the key's ip_allowlist.",
-        None,
-    ),
-    "domain_not_allowed": (
-        DomainNotAllowed,
-        "This API key may not be used from this origin. Add it to the key's allowed_domains.",
-        None,
-    ),
-    "missing_scope": (MissingScope, "This API key lacks the scope {scope}. Use a key that has it.", None),
-    "model_not_allowed": (ModelNotAllowed, "This API key may not use the model {model}.", "model"),
     "model_not_found": (
         ModelNotFound,
         "The model {model} does not exist. GET /v1/models lists those that do.",
@@ -173,11 +109,6 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         "model",
     ),
     "images_not_supported": (ImagesNotSupported, "The model {model} takes no images.", "messages"),
-    "key_requests_exhausted": (
-        KeyRequestsExhausted,
-        "This API key has used its {limit} requests. Use another key.",
-        None,
-    ),
     "idempotency_key_reused": (
         IdempotencyKeyReused,
         "This Idempotency-Key was used within the last 24 hours with another request. Use a new key.",
@@ -192,14 +123,11 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
 }
 
 
-def refusal_error(refused: Refused) -> GatewayError:
-    """Turn a verdict into the error a customer reads.
-
-    raises  KeyError for a code that no customer should ever see: a fault of ours
-    """
+def refusal_of(refused: Refused) -> GatewayError | None:
+    """Turn a verdict of the books into the error a customer reads; None for any other."""
     if refused.code in ("insufficient_credits", "key_spend_limit_reached"):
         return _money_refusal(refused)
-    if refused.code.endswith("_exhausted") and refused.code not in _WORDS:
+    if refused.code in _QUOTAS:
         return _quota_refusal(refused)
     if refused.code == IdempotencyInProgress.code:
         return IdempotencyInProgress(
@@ -208,6 +136,8 @@ def refusal_error(refused: Refused) -> GatewayError:
         )
     if refused.code == AnswerNotStored.code:
         return answer_not_stored(_generation(refused))
+    if refused.code not in _WORDS:
+        return None
     error, words, param = _WORDS[refused.code]
     return error(words.format(**refused.numbers), param=param)
 

@@ -1,11 +1,13 @@
 """The ledger's functions, one call each. Money moves there and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from shared.clients.database import Database
+from shared.core.caller import Caller
 from shared.core.ids import GenerationId, PriceId
+from shared.core.verdicts import Refused
 from shared.ledger.generations import Erased, Generation
 from shared.ledger.types import (
     AdmissionRequest,
@@ -16,7 +18,6 @@ from shared.ledger.types import (
     DeadLetterKind,
     Extended,
     Quantities,
-    Refused,
     Replay,
     Settlement,
     Swept,
@@ -47,8 +48,7 @@ class Ledger:
             "admit",
             {
                 "p_generation_id": str(request.generation_id),
-                "p_key_hmacs": list(request.key_hmacs),
-                "p_scope": request.scope,
+                "p_caller": request.caller.to_json(),
                 "p_models": list(request.models),
                 "p_providers": None if request.providers is None else list(request.providers),
                 "p_request": {
@@ -60,8 +60,6 @@ class Ledger:
                     "is_cheapest_only": request.bounds.is_cheapest_only,
                 },
                 "p_lifetime_s": request.lifetime_s,
-                "p_address": request.address,
-                "p_origin_host": request.origin_host,
                 "p_claim": None if request.claim is None else _claim_json(request.claim),
             },
             Admitted | Replay | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
@@ -120,29 +118,25 @@ class Ledger:
             Voided | Unchanged | Refused,  # type: ignore[arg-type]
         )
 
-    async def read_generation(
-        self, generation_id: GenerationId, *, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
-    ) -> Generation | Refused:
+    async def read_generation(self, generation_id: GenerationId, caller: Caller) -> Generation | Refused:
         """Tell what one request of the key's account was and cost.
 
         raises  StoreUnavailable; a retry is safe
         """
         return await self._database.call(
             "read_generation",
-            _reader_json(generation_id, key_hmacs, address, origin_host),
+            {"p_generation_id": str(generation_id), "p_caller": caller.to_json()},
             Generation | Refused,  # type: ignore[arg-type]
         )
 
-    async def erase_answer(
-        self, generation_id: GenerationId, *, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
-    ) -> Erased | Refused:
+    async def erase_answer(self, generation_id: GenerationId, caller: Caller) -> Erased | Refused:
         """Erase what is kept of an answer for a retry; the bill stays.
 
         raises  StoreUnavailable; a retry is safe
         """
         return await self._database.call(
             "erase_answer",
-            _reader_json(generation_id, key_hmacs, address, origin_host),
+            {"p_generation_id": str(generation_id), "p_caller": caller.to_json()},
             Erased | Refused,  # type: ignore[arg-type]
         )
 
@@ -154,7 +148,7 @@ class Ledger:
         return await self._database.call("expire_holds", {}, Swept)
 
     async def erase_answers(self) -> Counted:
-        """Erase the answers whose time is over, some at a call.
+        """Erase the answers and receipts whose time is over, and old secrets of rotated keys, some at a call.
 
         raises  StoreUnavailable; a retry is safe, and so are two at once
         """
@@ -180,15 +174,4 @@ def _claim_json(claim: Claim) -> dict[str, object]:
         "body_hmacs": list(claim.body_hmacs),
         "is_retry": claim.is_retry,
         "lifetime_s": claim.lifetime_s,
-    }
-
-
-def _reader_json(
-    generation_id: GenerationId, key_hmacs: Sequence[str], address: str | None, origin_host: str | None
-) -> dict[str, str | list[str] | None]:
-    return {
-        "p_generation_id": str(generation_id),
-        "p_key_hmacs": list(key_hmacs),
-        "p_address": address,
-        "p_origin_host": origin_host,
     }

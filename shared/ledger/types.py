@@ -5,8 +5,10 @@ from typing import Literal
 
 import msgspec
 
+from shared.core.caller import Caller
 from shared.core.ids import AccountId, GenerationId, KeyId, ModelId, PriceId, ProviderSlug
 from shared.core.money import Nanos
+from shared.core.verdicts import LimitsPolicy
 
 
 class Quantities(msgspec.Struct, frozen=True):
@@ -64,19 +66,16 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for admission: who asks, for what, and how much it may come to.
 
-    providers: those that may serve, None for all; lifetime_s: how long the hold lives; key_hmacs: newest secret first;
-    claim: None where the request cannot come again as the same one.
+    providers: those that may serve, None for all; lifetime_s: how long the hold lives; claim: None where the request
+    cannot come again as the same one.
     """
 
     generation_id: GenerationId
-    key_hmacs: tuple[str, ...]
-    scope: str
+    caller: Caller
     models: tuple[ModelId, ...]
     providers: tuple[ProviderSlug, ...] | None
     bounds: Bounds
     lifetime_s: int
-    address: str | None
-    origin_host: str | None
     claim: Claim | None = None
 
 
@@ -103,22 +102,6 @@ class Hold(msgspec.Struct, frozen=True):
     expires_at: str
 
 
-class MinuteLimits(msgspec.Struct, frozen=True):
-    """Limits per minute and at once; 0 is none."""
-
-    requests_per_minute: int
-    tokens_per_minute: int
-    concurrency: int
-
-
-class LimitsPolicy(msgspec.Struct, frozen=True):
-    """What the limiter is to hold this key and its account to."""
-
-    account_id: AccountId
-    account: MinuteLimits
-    key: MinuteLimits
-
-
 class Admitted(msgspec.Struct, frozen=True, tag_field="verdict", tag="admitted"):
     """The request may go on: its hold stands and any of the offers may serve, best first.
 
@@ -131,15 +114,6 @@ class Admitted(msgspec.Struct, frozen=True, tag_field="verdict", tag="admitted")
     offers: tuple[Offer, ...]
     policy: LimitsPolicy
     is_zero_retention: bool
-
-
-class Refused(msgspec.Struct, frozen=True, tag_field="verdict", tag="refused"):
-    """The ledger's no, with the numbers a customer needs; policy is None where the key is not known."""
-
-    status: int
-    code: str
-    numbers: dict[str, int | str]
-    policy: LimitsPolicy | None = None
 
 
 class Replay(msgspec.Struct, frozen=True, tag_field="verdict", tag="replay"):

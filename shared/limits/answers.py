@@ -4,7 +4,7 @@ from typing import cast
 
 import msgspec
 
-from shared.core.ids import AccountId
+from shared.core.ids import AccountId, KeyId
 from shared.limits.refusals import Excess, RateLimited, refuse
 from shared.limits.types import Allowance, KeyUnknown, KeyUnseen, Measure, RateState, Reservation
 
@@ -24,10 +24,11 @@ def read_answer(answer: object, request: Request) -> Reservation | KeyUnseen | K
     raises  ValueError when it is anything else
     """
     match answer:
-        case ["reserved", int(account_id), int(bucket), *state]:
+        case ["reserved", int(account_id), int(key_id), int(bucket), *state]:
             return Reservation(
                 lease_id=request.lease_id,
                 account_id=AccountId(account_id),
+                key_id=KeyId(key_id),
                 key=request.key,
                 bucket=bucket,
                 tokens=request.tokens,
@@ -41,8 +42,8 @@ def read_answer(answer: object, request: Request) -> Reservation | KeyUnseen | K
                 retry_ms=None if retry_ms < 0 else retry_ms,
             )
             return refuse(excess, _read_state(state))
-        case ["unseen"]:
-            return KeyUnseen()
+        case ["unseen", str(change)]:
+            return KeyUnseen(change)
         case ["unknown"]:
             return KeyUnknown()
         case _:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.core.clock import ClockMs
+from shared.core.verdicts import LimitsPolicy, MinuteLimits
 from shared.limits.refusals import Excess, refuse
-from shared.limits.types import Allowance, KeyPolicy, Measure, RatePolicy, RateState, Subject
+from shared.limits.types import Allowance, Measure, RateState, Subject
 
 # The same minute as window.lua's: the bucket under way and the twelve before it.
 BUCKET_MS = 5_000
@@ -38,27 +39,27 @@ class LocalBucket:
         self._max_windows = max_windows
         self._windows: OrderedDict[str, Window] = OrderedDict()
 
-    def reserve(self, policy: KeyPolicy, *, key: str) -> None:
+    def reserve(self, policy: LimitsPolicy) -> None:
         """Count one request of a key and of its account, or neither.
 
         raises  RequestsLimited when this instance alone has seen a minute's worth
         """
         now_ms = self._clock_ms()
         bucket = now_ms // BUCKET_MS
-        for subject, limits, window in self._limited_windows(policy, key):
+        for subject, limits, window in self._limited_windows(policy):
             total = window.total(bucket)
             if total + 1 > limits.requests_per_minute:
                 retry_ms = (min(window.counts) + BUCKETS) * BUCKET_MS - now_ms
                 excess = Excess(subject, Measure.REQUESTS, limits.requests_per_minute, retry_ms)
                 raise refuse(excess, _state(limits.requests_per_minute, window, now_ms))
-        for _, _, window in self._limited_windows(policy, key):
+        for _, _, window in self._limited_windows(policy):
             window.add(bucket)
 
-    def _limited_windows(self, policy: KeyPolicy, key: str) -> Iterator[tuple[Subject, RatePolicy, Window]]:
+    def _limited_windows(self, policy: LimitsPolicy) -> Iterator[tuple[Subject, MinuteLimits, Window]]:
         if policy.account.requests_per_minute:
             yield "account", policy.account, self._window(f"account:{policy.account_id}")
         if policy.key.requests_per_minute:
-            yield "key", policy.key, self._window(f"key:{key}")
+            yield "key", policy.key, self._window(f"key:{policy.key_id}")
 
     def _window(self, name: str) -> Window:
         window = self._windows.setdefault(name, Window())

@@ -2,14 +2,15 @@
 -- Whoever finds no lease changes nothing, so a second release is harmless.
 --
 -- KEYS  1 policy of the key
--- ARGV  1 account id, '' where only the policy knows it   2 fingerprint of the key   3 lease id
+-- ARGV  1 account id, '' where only the policy knows it   2 key id, likewise   3 lease id
 --       4 bucket of the reservation   5 tokens reserved   6 tokens used
 -- Answers how many of the two leases were there.
-local account, key, lease, bucket = account_of(ARGV[1], KEYS[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local account, key_id = owners_of(ARGV[1], ARGV[2], KEYS[1])
+local lease, bucket = ARGV[3], tonumber(ARGV[4])
 local difference = tonumber(ARGV[6]) - tonumber(ARGV[5])
 
 local released = 0
-for _, suffix in ipairs({ '', ':' .. key }) do
+for _, suffix in ipairs({ '', suffix_of(key_id) }) do
   if redis.call('ZREM', leases_name(account, suffix), lease) == 1 then
     released = released + 1
     local field = 'tokens' .. suffix

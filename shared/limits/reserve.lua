@@ -2,28 +2,26 @@
 -- A refusal writes nothing but the policy that admission has just told.
 --
 -- KEYS  1 policy of the key   2 mark of a key that does not exist   3 window of the network address
--- ARGV  1 now in ms   2 fingerprint of the key   3 lease id   4 tokens to reserve
---       5 unseen keys per minute of one address   6 policy if admission has just told it, else ''   7 seconds to keep it
--- A policy is seven numbers: account id, then requests, tokens, concurrency of the account, then those of the key.
--- Answers  {'reserved', account id, bucket, state}   {'unseen'}   {'unknown'}
+--       4 mark of the key's last change, which is there for as long as somebody may have asked before it
+-- ARGV  1 now in ms   2 lease id, '' for a request that is over at once   3 tokens to reserve
+--       4 unseen keys per minute of one address   5 policy if admission has just told it, else ''   6 seconds to keep it
+--       7 the mark as it was before admission was asked: a policy is kept only if nothing has changed since
+-- A policy is eight numbers: account id, then requests, tokens, concurrency of the account, then those of the key, key id.
+-- Answers  {'reserved', account id, key id, bucket, state}   {'unseen', mark of the last change or ''}   {'unknown'}
 --          {'refused', 'key' | 'account' | 'address', 'requests' | 'tokens' | 'concurrency', limit, retry ms or -1, state}
 -- state is limit, remaining, reset in ms of requests, then of tokens, of whichever has less remaining; limit 0 is none.
-local now, key, lease, tokens = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now, lease, tokens = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 -- A lease says only that a request is under way; nobody knows when it ends.
 local CONCURRENCY_RETRY_MS = 1000
-
-local function numbers_of(text)
-  local numbers = {}
-  for number in string.gmatch(text or '', '%d+') do numbers[#numbers + 1] = number end
-  return numbers
-end
 
 -- An instance whose clock is behind does not turn time back.
 local function not_before(text) now = math.max(now, newest_bucket(text) * BUCKET_MS) end
 
+local function mark_of_change() return redis.call('GET', KEYS[4]) or '' end
+
 local function answer_unseen()
   if redis.call('EXISTS', KEYS[2]) == 1 then return { 'unknown' } end
-  local text, limit = redis.call('GET', KEYS[3]), tonumber(ARGV[5])
+  local text, limit = redis.call('GET', KEYS[3]), tonumber(ARGV[4])
   not_before(text)
   local window = read_window(text, math.floor(now / BUCKET_MS))
   if window.total + 1 > limit then
@@ -31,11 +29,11 @@ local function answer_unseen()
   end
   add(window, 0, 1)
   redis.call('SET', KEYS[3], write_window(window), 'PX', IDLE_MS)
-  return { 'unseen' }
+  return { 'unseen', mark_of_change() }
 end
 
 local function read_subjects(policy)
-  local account = policy[1]
+  local account, key_suffix = policy[1], suffix_of(policy[8])
   local function subject(name, suffix, first)
     return {
       name = name,
@@ -45,8 +43,8 @@ local function read_subjects(policy)
       concurrency = tonumber(policy[first + 2]),
     }
   end
-  local subjects = { subject('account', '', 2), subject('key', ':' .. key, 5) }
-  local texts = redis.call('HMGET', counts_name(account), 'requests', 'tokens', 'requests:' .. key, 'tokens:' .. key)
+  local subjects = { subject('account', '', 2), subject('key', key_suffix, 5) }
+  local texts = redis.call('HMGET', counts_name(account), 'requests', 'tokens', 'requests' .. key_suffix, 'tokens' .. key_suffix)
   for i = 1, 4 do not_before(texts[i]) end
   local bucket = math.floor(now / BUCKET_MS)
   for i, subject in ipairs(subjects) do
@@ -68,10 +66,11 @@ local function find_excess(subjects)
     if s.requests_limit > 0 and s.requests.total + 1 > s.requests_limit then
       note(s, 'requests', s.requests_limit, fits_in_ms(s.requests, s.requests_limit, 1, now))
     end
-    if s.tokens_limit > 0 and s.tokens.total + tokens > s.tokens_limit then
+    -- Who asks for none is not kept waiting for tokens: a balance can be read when they are used up.
+    if tokens > 0 and s.tokens_limit > 0 and s.tokens.total + tokens > s.tokens_limit then
       note(s, 'tokens', s.tokens_limit, fits_in_ms(s.tokens, s.tokens_limit, tokens, now))
     end
-    local open = s.concurrency > 0 and redis.call('ZCOUNT', s.leases, string.format('(%.0f', now), '+inf')
+    local open = lease ~= '' and s.concurrency > 0 and redis.call('ZCOUNT', s.leases, string.format('(%.0f', now), '+inf')
     if open and open + 1 > s.concurrency then
       note(s, 'concurrency', s.concurrency, CONCURRENCY_RETRY_MS)
     end
@@ -88,9 +87,11 @@ local function commit(account, subjects)
     fields[#fields + 1] = write_window(s.requests)
     fields[#fields + 1] = 'tokens' .. s.suffix
     fields[#fields + 1] = write_window(s.tokens)
-    redis.call('ZREMRANGEBYSCORE', s.leases, '-inf', string.format('%.0f', now))
-    redis.call('ZADD', s.leases, string.format('%.0f', now + LEASE_MS), lease)
-    redis.call('PEXPIRE', s.leases, IDLE_MS)
+    if lease ~= '' then
+      redis.call('ZREMRANGEBYSCORE', s.leases, '-inf', string.format('%.0f', now))
+      redis.call('ZADD', s.leases, string.format('%.0f', now + LEASE_MS), lease)
+      redis.call('PEXPIRE', s.leases, IDLE_MS)
+    end
   end
   redis.call('HSET', counts_name(account), unpack(fields))
   redis.call('PEXPIRE', counts_name(account), IDLE_MS)
@@ -113,9 +114,9 @@ local function with_state(answer, subjects)
   return answer
 end
 
-if ARGV[6] ~= '' then redis.call('SET', KEYS[1], ARGV[6], 'EX', ARGV[7]) end
-local policy = numbers_of(ARGV[6] ~= '' and ARGV[6] or redis.call('GET', KEYS[1]) or '')
-if #policy ~= 7 then return answer_unseen() end
+if ARGV[5] ~= '' and mark_of_change() == ARGV[7] then redis.call('SET', KEYS[1], ARGV[5], 'EX', ARGV[6]) end
+local policy = numbers_of(ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[1]) or '')
+if #policy ~= 8 then return answer_unseen() end
 
 local subjects, bucket = read_subjects(policy)
 local excess = find_excess(subjects)
@@ -123,4 +124,4 @@ if excess then
   return with_state({ 'refused', excess.name, excess.measure, excess.limit, excess.retry }, subjects)
 end
 commit(policy[1], subjects)
-return with_state({ 'reserved', tonumber(policy[1]), bucket }, subjects)
+return with_state({ 'reserved', tonumber(policy[1]), tonumber(policy[8]), bucket }, subjects)

@@ -6,23 +6,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from shared.core.ids import AccountId
-
-
-class RatePolicy(msgspec.Struct, frozen=True):
-    """The limits of one key or one account; 0 is no limit."""
-
-    requests_per_minute: int
-    tokens_per_minute: int
-    concurrency: int
-
-
-class KeyPolicy(msgspec.Struct, frozen=True):
-    """Everything that is counted when a key is used: its own limits and those of its account."""
-
-    account_id: AccountId
-    account: RatePolicy
-    key: RatePolicy
+from shared.core.ids import AccountId, KeyId
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -48,6 +32,10 @@ class Measure(StrEnum):
     CONCURRENCY = "concurrency"
 
 
+# The lease of a request that is over as soon as it is answered: it counts among a minute's requests, takes no place
+# among those under way, and has nothing to give back.
+NO_LEASE = ""
+
 # Whose limit it is.
 Subject = Literal["key", "account", "address"]
 
@@ -55,12 +43,13 @@ Subject = Literal["key", "account", "address"]
 class Reservation(msgspec.Struct, frozen=True):
     """A request that the limiter let through: what is to be given back when it ends.
 
-    key is the key's fingerprint; bucket is the stretch of time in which the tokens were counted; account_id is None
-    where Redis alone knows the key's account.
+    key is the fingerprint that was presented; bucket is the stretch of time in which the tokens were counted;
+    account_id and key_id are None where Redis alone knows them.
     """
 
     lease_id: str
     account_id: AccountId | None
+    key_id: KeyId | None
     key: str
     bucket: int
     tokens: int
@@ -68,7 +57,12 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 class KeyUnseen(msgspec.Struct, frozen=True):
-    """Nobody has used this key within the hour: admission says whether it exists and what its limits are."""
+    """Nobody has used this key within the hour: admission says whether it exists and what its limits are.
+
+    change: marks the key's last change, if it is a few seconds old; what admission says holds until there is another
+    """
+
+    change: str = ""
 
 
 class KeyUnknown(msgspec.Struct, frozen=True):
@@ -92,7 +86,7 @@ def to_give_back(answer: ReserveAnswer) -> Reservation | None:
     """Return what has to be released when the request ends: what was reserved, or what may have been."""
     match answer:
         case Reservation():
-            return answer
+            return answer if answer.lease_id != NO_LEASE else None
         case FailedOpen():
             return answer.possible
         case KeyUnseen() | KeyUnknown():

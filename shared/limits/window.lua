@@ -16,10 +16,20 @@ local IDLE_MS = 600000
 local function counts_name(account) return 'gw:counts:' .. account end
 local function leases_name(account, suffix) return 'gw:leases:' .. account .. suffix end
 
--- Who was not told an account finds it in the key's policy; without one nothing was reserved.
-local function account_of(given, policy_name)
-  if given ~= '' then return given end
-  return string.match(redis.call('GET', policy_name) or '', '^%d+') or 'none'
+local function numbers_of(text)
+  local numbers = {}
+  for number in string.gmatch(text or '', '%d+') do numbers[#numbers + 1] = number end
+  return numbers
+end
+
+-- What is counted of a key is counted by its id: each of its secrets is another fingerprint of the same key.
+local function suffix_of(key_id) return ':' .. key_id end
+
+-- Who was not told an account and a key finds them in the policy; without one nothing was reserved.
+local function owners_of(account, key_id, policy_name)
+  if account ~= '' then return account, key_id end
+  local policy = numbers_of(redis.call('GET', policy_name))
+  return policy[1] or 'none', policy[8] or 'none'
 end
 
 -- A window is stored as "newest_bucket count count …", newest first.

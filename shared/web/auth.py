@@ -2,31 +2,81 @@
 
 import ipaddress
 import json
-from typing import assert_never
+import re
+from typing import Protocol, assert_never
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from shared.core.settings import AddressSource
-from shared.flows.inference import Caller
-from shared.keys.fingerprint import fingerprints
-from shared.keys.format import MissingApiKey, parse_secret
+from shared.core.caller import Caller
+from shared.core.ids import KeyEnvironment, PrivyId
+from shared.core.platform import AddressSource
+from shared.keys.fingerprint import fingerprints, session_fingerprints
+from shared.keys.format import InvalidApiKey, MissingApiKey, parse_secret
+from shared.web.access import access_of_endpoint
 from shared.web.context import context_of
 
+# A JWT; one without a signature too, so that whoever forged it reads what a token needs.
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 
-def authenticate(request: Request, secret_keys: tuple[str, ...], address_source: AddressSource) -> Caller:
-    """Read the caller's key; whether it exists, and what it may do, admission says.
+_WEB_SCHEMES = frozenset({"http", "https"})
+_UNCLEAR = frozenset("@\\")
 
-    raises  MissingApiKey; InvalidApiKey for a mistyped one, without a look-up
+
+class PrivyVerifier(Protocol):
+    """Who tells whether an access token is Privy's."""
+
+    async def verify_access_token(self, token: str) -> PrivyId:
+        """Return whose it is; raises InvalidToken, IdentityProviderUnavailable."""
+        ...
+
+
+class Authenticator:
+    """Reads who is calling; whether his key exists, and what it may do, the database says.
+
+    privy: None where nobody can sign in
     """
-    key = parse_secret(_presented_secret(request))
-    return Caller(
-        fingerprints=fingerprints(key.secret, secret_keys),
-        environment=key.environment,
-        address=client_address(request, address_source),
-        origin_host=_origin_host(request),
-        received_s=context_of(request.scope).received_s,
-    )
+
+    def __init__(
+        self, secret_keys: tuple[str, ...], address_source: AddressSource, privy: PrivyVerifier | None
+    ) -> None:
+        self._secret_keys = secret_keys
+        self._address_source = address_source
+        self._privy = privy
+
+    async def caller_of(self, request: Request) -> Caller:
+        """Read the caller's key, or the access token of someone who is signed in; what he needs, his route declares.
+
+        raises  MissingApiKey; InvalidApiKey for a mistyped key, InvalidToken for a token that is not Privy's for us,
+                both without a look-up; IdentityProviderUnavailable
+        """
+        access = access_of_endpoint(request.scope["endpoint"])
+        if access.admits != "key":
+            raise TypeError(f"a route that is declared {access.admits} has no caller")
+        context = context_of(request.scope)
+        # Whatever he is answered is his alone: no cache on the way may keep it.
+        context.answer_headers["Cache-Control"] = "no-store"
+        fingerprints_, environment, is_session = await self._identify(_presented_secret(request))
+        return Caller(
+            fingerprints=fingerprints_,
+            scope=access.scope,
+            environment=environment,
+            address=client_address(request, self._address_source),
+            origin_host=_origin_host(request),
+            request_id=context.request_id,
+            is_session=is_session,
+            received_s=context.received_s,
+        )
+
+    async def _identify(self, secret: str) -> tuple[tuple[str, ...], KeyEnvironment, bool]:
+        """Return fingerprints, environment, and whether it is a sign-in."""
+        if _TOKEN.fullmatch(secret):
+            if self._privy is None:
+                raise InvalidApiKey
+            privy_id = await self._privy.verify_access_token(secret)
+            return session_fingerprints(privy_id, self._secret_keys), "live", True
+        key = parse_secret(secret)
+        return fingerprints(key.secret, self._secret_keys), key.environment, False
 
 
 def client_address(request: Request, source: AddressSource) -> str | None:
@@ -99,11 +149,18 @@ def _presented_secret(request: Request) -> str:
 
 def _origin_host(request: Request) -> str | None:
     """Return the host of Origin, else of Referer, in lower case."""
-    for header in ("origin", "referer"):
-        value = request.headers.get(header)
-        if value:
-            try:
-                return urlsplit(value).hostname
-            except ValueError:
-                return None
-    return None
+    value = request.headers.get("origin") or request.headers.get("referer")
+    return _host_of(value) if value else None
+
+
+def _host_of(address: str) -> str | None:
+    """Return the host of a web page's address, as a browser has it; None for what no browser calls an origin."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    # A browser ends the host at a backslash, and shows nobody's name in front of it: parsers differ over both.
+    if parts.scheme not in _WEB_SCHEMES or not _UNCLEAR.isdisjoint(parts.netloc):
+        return None
+    # With a dot at its end it is the same host.
+    return (parts.hostname or "").removesuffix(".") or None

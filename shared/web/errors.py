@@ -43,9 +43,18 @@ def internal_error() -> InternalError:
 
 
 def error_response(error: GatewayError, scope: Scope) -> Response:
-    """Return the answer to a refused request."""
+    """Return the answer to a refused request; a 401 names the scheme, as every one must.
+
+    source  https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2
+    """
     headers = {"x-should-retry": "true" if error.is_retryable else "false", **error.headers}
-    return JSONResponse(envelope(error, context_of(scope).request_id), error.status, headers)
+    context = context_of(scope)
+    if error.status == 401:
+        headers.setdefault("WWW-Authenticate", "Bearer")
+        # Who is not known has no limits: those that the limiter has of a key would tell that there was one.
+        for name in [name for name in context.answer_headers if name.startswith("x-ratelimit-")]:
+            del context.answer_headers[name]
+    return JSONResponse(envelope(error, context.request_id), error.status, headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

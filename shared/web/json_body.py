@@ -1,4 +1,4 @@
-"""A request's JSON body, read once."""
+"""A request's body, within its time, and as JSON."""
 
 import asyncio
 import json
@@ -26,20 +26,31 @@ class BodyTimedOut(GatewayError):
         super().__init__(f"The request's body did not arrive within {BODY_TIMEOUT_S:.0f} s. Send it again.")
 
 
-async def read_json_object(request: Request) -> dict[str, Any]:
-    """Read the body as a JSON object.
+async def read_body(request: Request) -> bytes:
+    """Read the body; a second time it is there.
 
-    raises  InvalidRequest for anything else; BodyTimedOut; BodyTooLarge from the middleware
+    raises  BodyTimedOut; InvalidRequest where the client has left; BodyTooLarge from the middleware
     """
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            text = await request.body()
-        _refuse_excess(text)
-        body = json.loads(text, parse_constant=_refuse_constant)
+            return await request.body()
     except TimeoutError:
         raise BodyTimedOut from None
     except ClientDisconnect:
         raise InvalidRequest("The request's body did not arrive whole.") from None
+
+
+async def read_json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Read the body as a JSON object; may_be_empty: no body is an object without fields.
+
+    raises  InvalidRequest for anything else, and as read_body
+    """
+    text = await read_body(request)
+    if may_be_empty and not text:
+        return {}
+    _refuse_excess(text)
+    try:
+        body = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         # Also too deep, too long a number, and what is not UTF-8.
         raise InvalidRequest("The request's body is not valid JSON.") from None

@@ -7,6 +7,7 @@ from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.ids import new_request_id
 from shared.core.log import describe_bug, log_event, request_id_in_context
+from shared.core.redaction import without_secrets
 from shared.web.context import AnswerContext, put_context
 from shared.web.errors import error_response, internal_error
 
@@ -63,11 +64,34 @@ class RequestContext:
             log_event(
                 "request_answered",
                 method=scope["method"],
-                path=scope["path"],
+                path=without_secrets(scope["path"]),
                 status=status,
                 duration_ms=elapsed_ms(context.received_s),
             )
             request_id_in_context.reset(token)
+
+
+class BugAnswer:
+    """Answers 500 where the CORS headers are still put on it, so that a page can read the request's id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event; the bug goes on to whoever logs it."""
+        is_started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception:
+            if scope["type"] == "http" and not is_started:
+                await error_response(internal_error(), scope)(scope, receive, send)
+            raise
 
 
 class BodyLimit:

@@ -1,10 +1,15 @@
 """What an endpoint's description says of its bodies and its refusals."""
 
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Iterable
 from typing import Any
 
 import msgspec
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import BaseRoute
+
+from shared.web.access import Admits, access_of
+from shared.web.pagination import MAX_LIMIT
 
 _TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 _ERROR = {
@@ -27,6 +32,21 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
             "application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": _ERROR}}}
         },
     }
+}
+# The parameters of every list.
+PAGE_PARAMETERS: list[dict[str, Any]] = [
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}},
+    {"name": "after", "in": "query", "schema": {"type": "string"}},
+]
+_SCHEMES: dict[str, dict[str, str]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a Privy access token."},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key."},
+    "cron_secret": {"type": "http", "scheme": "bearer", "description": "The gateway's CRON_SECRET."},
+}
+_SECURITY: dict[Admits, list[dict[str, list[str]]]] = {
+    "key": [{"bearer": []}, {"x-api-key": []}],
+    "cron_secret": [{"cron_secret": []}],
+    "public": [],
 }
 
 
@@ -53,14 +73,54 @@ def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
     return _inlined(model.model_json_schema())
 
 
-def answer_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Describe an endpoint that answers 200 with this struct as JSON.
+def answer_of(struct: type[msgspec.Struct], *, status: int = 200) -> dict[str, Any]:
+    """Describe an endpoint that answers with this struct as JSON.
 
     raises  RecursionError for a struct that contains itself
     """
-    schema = _inlined(msgspec.json.schema(struct))
+    return _answer(_inlined(msgspec.json.schema(struct)), status)
+
+
+def list_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Describe an endpoint that answers with a page of these.
+
+    raises  RecursionError for a struct that contains itself
+    """
+    schema = {
+        "type": "object",
+        "required": ["object", "data", "has_more", "next"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": _inlined(msgspec.json.schema(struct))},
+            "has_more": {"type": "boolean"},
+            "next": _TEXT_OR_NULL,
+        },
+    }
+    return {"parameters": PAGE_PARAMETERS} | _answer(schema, 200)
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe an endpoint that takes this model as JSON."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(model)}}}}
+
+
+def describe_access(description: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
+    """Write into a description who may call each route, and with which scope: what the route itself declares."""
+    description.setdefault("components", {})["securitySchemes"] = _SCHEMES
+    for route in routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        access = access_of(route)
+        for method in route.methods or ():
+            operation = description["paths"][route.path_format][method.lower()]
+            operation["security"] = _SECURITY[access.admits]
+            if access.scope is not None:
+                operation["x-scope"] = access.scope
+
+
+def _answer(schema: dict[str, Any], status: int) -> dict[str, Any]:
     answer = {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
-    return {"responses": {"200": answer}}
+    return {"responses": {str(status): answer}}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,14 @@ import re
 
 from starlette.requests import Request
 
-from shared.core.errors import InvalidRequest
 from shared.keys.fingerprint import fingerprints
 from shared.ledger.types import Claim
+from shared.web.json_body import read_body
+from shared.web.receipts import read_idempotency_key
 
 KEY_LIFETIME_S = 24 * 3600
 # The official SDKs give up long before.
 SDK_LIFETIME_S = 15 * 60
-_KEY = re.compile(r"[!-~]{1,255}")
 _COUNT = re.compile(r"\d{1,6}", re.ASCII)
 
 
@@ -26,14 +26,12 @@ async def read_claim(request: Request, secret_keys: tuple[str, ...]) -> Claim | 
     source  https://www.ietf.org/archive/id/draft-ietf-httpapi-idempotency-key-header-07.html;
             openai-python, _base_client.py: `x-stainless-retry-count`
     """
-    key = request.headers.get("idempotency-key")
+    key = read_idempotency_key(request)
     count = request.headers.get("x-stainless-retry-count", "")
-    if key is not None and not _KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key: 1 to 255 visible ASCII characters.", param="Idempotency-Key")
     is_counted = _COUNT.fullmatch(count) is not None
     if key is None and not is_counted:
         return None
-    body = await request.body()
+    body = await read_body(request)
     body_text = f"{request.url.path} {hashlib.sha256(body).hexdigest()}"
     return Claim(
         key_hmacs=None if key is None else fingerprints(f"idempotency-key {key}", secret_keys),

@@ -10,6 +10,8 @@ from tests.deploy.same_answers import CRON_SECRET, Target
 from tests.deploy.vercel_bundles import VercelGateway, vercel_gateway
 from tests.harness.gateways import Gateways
 
+WHOLE = ["local", "vercel", "lambda"]
+
 
 @pytest.fixture(scope="session")
 def local(stack: LocalStack) -> Iterator[Target]:
@@ -33,3 +35,36 @@ def aws(stack: LocalStack) -> Iterator[LambdaGateway]:
     """Every zip of `make package`, deployed by osls and run as Lambda runs it, behind what API Gateway does."""
     with lambda_gateway(stack) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session", params=["vercel", "lambda"])
+def deployed(request: pytest.FixtureRequest) -> Target:
+    """The built artefacts of one platform, behind its public host."""
+    if request.param == "vercel":
+        vercel: VercelGateway = request.getfixturevalue("vercel")
+        return Target("vercel", vercel.url)
+    aws: LambdaGateway = request.getfixturevalue("aws")
+    return Target("lambda", aws.url)
+
+
+@pytest.fixture(scope="session", params=WHOLE)
+def whole(request: pytest.FixtureRequest) -> Target:
+    """Every place where all functions are answered."""
+    return _place(request)
+
+
+@pytest.fixture(scope="session", params=[*WHOLE, "lambda function url"])
+def anywhere(request: pytest.FixtureRequest) -> Target:
+    """Every place where chat is answered."""
+    return _place(request)
+
+
+def _place(request: pytest.FixtureRequest) -> Target:
+    name = request.param
+    if name == "local":
+        local: Target = request.getfixturevalue("local")
+        return local
+    if name == "vercel":
+        return Target(name, request.getfixturevalue("vercel").url)
+    aws: LambdaGateway = request.getfixturevalue("aws")
+    return Target(name, aws.function_url if "function" in name else aws.url)

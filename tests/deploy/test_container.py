@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from functions.scheduled.jobs import JOBS
 from infra.local.ports import LOOPBACK, accepts_connections, choose_free_ports
 from infra.local.processes import Service, StackError
 from infra.local.stack import ROOT, LocalStack
@@ -145,25 +146,30 @@ def test_the_key_that_the_documentation_makes_is_answered(container: Container, 
     assert answer["choices"][0]["message"]["content"] == "You said: Hello"
 
 
+def test_nobody_signs_in_without_an_app_at_privy(container: Container) -> None:
+    status, answer = container.ask("POST", "/auth/privy", {"token": "eyJ.a.b"})
+    assert (status, answer["error"]["code"]) == (501, "not_configured")
+
+
 def test_jobs_are_not_configured_without_a_cron_secret(container: Container) -> None:
     status, answer = container.ask("POST", "/internal/jobs/settlement_sweep", {})
     assert (status, answer["error"]["code"]) == (501, "not_configured")
 
 
-def test_a_job_runs_as_a_command_of_the_image(image: Stage, variables: dict[str, str]) -> None:
-    stores = {name: value for name, value in variables.items() if name != "SECRET_KEY"}
-    command = ("python", "-m", "functions.scheduled", "settlement_sweep")
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_runs_as_a_command_of_the_image(image: Stage, variables: dict[str, str], job: str) -> None:
+    command = ("python", "-m", "functions.scheduled", job)
     result = subprocess.run(
         ("/usr/bin/env", *command),
         cwd=image.path,
-        env={**image.environment, **stores},
+        env={**image.environment, **variables},
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1])["job"] == "settlement_sweep"
+    assert json.loads(result.stdout.splitlines()[-1])["job"] == job
 
 
 def test_its_health_check_sees_whether_it_runs(container: Container) -> None:

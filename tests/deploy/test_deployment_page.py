@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from functions.scheduled.jobs import JOBS
 from infra.aws.settings_check import settings_class
 from infra.local.stack import ROOT
 from infra.package.groups import find_groups
-from shared.core.settings import PLATFORM_SIGNS, PLATFORMS, SettingsError
+from shared.core.platform import PLATFORM_SIGNS, PLATFORMS
+from shared.core.variables import SettingsError
 from shared.web.under_way import STOP_LIMIT_S as SETTLING_LIMIT_S
 from tests.deploy.dockerfile import read_dockerfile
 from tests.infra.aws.serverless import resources
@@ -131,6 +133,12 @@ def test_the_manifest_runs_the_image_as_it_is_and_gives_it_time_to_stop() -> Non
     (run,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert run["image"] == container["image"]
     assert run["command"][:3] == ["python", "-m", "functions.scheduled"]
+
+
+def test_every_job_is_named_with_how_often_it_is_to_run_and_scheduled_by_the_sql() -> None:
+    assert {row[0].strip("`") for row in _table("Schedules")[1:] if row[0].startswith("`")} == set(JOBS)
+    (values,) = re.findall(r"from \(values (.*?) as jobs", PAGE, re.DOTALL)
+    assert set(re.findall(r"\('(\w+)',", values)) == set(JOBS)
 
 
 def test_the_image_stops_within_the_thirty_seconds_that_platforms_wait() -> None:

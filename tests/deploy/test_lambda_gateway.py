@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
+from functions.scheduled.jobs import JOBS
 from infra.local.stack import ROOT, LocalStack
 from tests.deploy.aws.deployment import STAGE
 from tests.deploy.aws.functions import MAX_INSTANCES
@@ -129,6 +130,13 @@ def test_a_schedule_runs_its_job(aws: LambdaGateway, overdue: Tenant) -> None:
     aws.run_schedule(SWEEP)
     wait_until(lambda: [hold.state for hold in overdue.books.holds()] == ["expired"])
     assert overdue.books.broken_rules() == []
+
+
+@pytest.mark.parametrize("job", sorted(JOBS))
+def test_the_schedule_of_every_job_reaches_it(aws: LambdaGateway, job: str) -> None:
+    before = aws.log_text("scheduled").count(f'"job": "{job}"')
+    aws.run_schedule(job)
+    wait_until(lambda: aws.log_text("scheduled").count(f'"job": "{job}"') > before)
 
 
 def test_a_job_that_fails_is_tried_again_and_then_lands_in_the_queue(stack: LocalStack, aws: LambdaGateway) -> None:

@@ -165,11 +165,18 @@ def test_the_api_is_deployed_when_its_methods_and_refusals_are_there(template: T
     assert set(template.of_type("AWS::ApiGateway::GatewayResponse")) <= waited_for
 
 
-def test_a_schedules_event_is_the_job(template: Template) -> None:
-    rules = [each["Properties"] for each in template.of_type("AWS::Events::Rule").values()]
-    assert [(rule["ScheduleExpression"], [target["Input"] for target in rule["Targets"]]) for rule in rules] == [
-        ("rate(1 minute)", ['{"job":"settlement_sweep"}'])
-    ]
+def test_a_schedules_event_is_the_job_and_the_first_is_the_one_whose_silence_is_told(template: Template) -> None:
+    rules = {name: each["Properties"] for name, each in template.of_type("AWS::Events::Rule").items()}
+    assert {
+        name: (rule["ScheduleExpression"], [target["Input"] for target in rule["Targets"]])
+        for name, rule in rules.items()
+    } == {
+        "ScheduledEventsRuleSchedule1": ("rate(1 minute)", ['{"job":"settlement_sweep"}']),
+        "ScheduledEventsRuleSchedule2": ("rate(1 hour)", ['{"job":"usage_roll_up"}']),
+        "ScheduledEventsRuleSchedule3": ("rate(1 day)", ['{"job":"key_rotation"}']),
+    }
+    (stopped,) = template.property("JobsStopped", "Dimensions")
+    assert stopped["Value"] == {"Ref": "ScheduledEventsRuleSchedule1"}
 
 
 def test_a_job_that_fails_twice_goes_to_the_queue(template: Template) -> None:

@@ -105,7 +105,7 @@ def test_what_cannot_be_had_back_is_destroyed_by_no_command(folder: str, resourc
 
 def test_vercel_gets_exactly_the_variables_that_the_functions_read() -> None:
     stores = TerraformFolder(TERRAFORM_FOLDER / "stores").locals["environment"]
-    given = {**VERCEL.locals["environment"], **VERCEL.locals["provider_environment"]}
+    given = {**VERCEL.locals["environment"], **VERCEL.locals["optional_environment"]}
     listed = set(LISTED_VARIABLE.findall((ROOT / ".env.example").read_text()))
     assert set(given) == listed - NOT_ON_VERCEL
     assert {name for name, value in given.items() if "module.stores.environment" in value} == set(stores)

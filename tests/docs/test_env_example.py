@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from shared.core.settings import PROVIDER_SLUGS
+from shared.core.integrations import PROVIDER_SLUGS
 
 ROOT = Path(__file__).parents[2]
 READ_BY_NAME = re.compile(r'environment(?:\.get\()?,? ?"([A-Z][A-Z_]+)"')
@@ -13,7 +13,7 @@ LISTED = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
 
 
 def test_the_example_names_what_the_settings_read() -> None:
-    settings = (ROOT / "shared" / "core" / "settings.py").read_text()
+    settings = "".join(path.read_text() for path in (ROOT / "shared" / "core").glob("*.py"))
     read = {name for name in READ_BY_NAME.findall(settings) if not SET_ON_AWS.fullmatch(name)}
     providers = {f"{slug.upper()}_{what}" for slug in PROVIDER_SLUGS for what in ("API_KEY", "BASE_URL")}
     assert len(read) > 5

@@ -46,7 +46,7 @@ def _words(exchange: Exchange) -> list[str]:
 
 
 def _is_reserve(exchange: Exchange) -> bool:
-    return _words(exchange)[2:3] == ["3"]
+    return _words(exchange)[2:3] == ["4"]
 
 
 def _is_release(exchange: Exchange) -> bool:

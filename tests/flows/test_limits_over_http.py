@@ -9,8 +9,9 @@ import pytest
 
 from shared.clients.redis import Redis
 from tests.flows.calls import Answer, ask, ask_at_once, chat, wait_until
+from tests.functions.keys.client import KEYS, Holder, outcome, owner_of, run_sql
 from tests.harness.books import CountedRequests
-from tests.harness.gateways import RunningGateway
+from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, PlanLimits, Tenant, Tenants
 
@@ -137,3 +138,70 @@ async def test_two_processes_hold_the_requests_of_a_day(
     }
     assert len(simulator.requests(model.upstream_model)) == 7
     assert customer.books.counted_requests().in_day == 7
+
+
+FIVE = PlanLimits(requests_per_minute=5)
+FIVE_AND_THEN_NO_MORE = [200] * 5 + ["rate_limit_requests"] * 3
+
+
+@pytest.mark.parametrize("variables", [{}, {"UPSTASH_REDIS_REST_URL": "http://127.0.0.1:1"}], ids=["redis", "no-redis"])
+async def test_a_key_that_changes_itself_again_and_again_is_held_to_its_plan(
+    start_gateway: Gateways, tenant: Tenants, variables: dict[str, str]
+) -> None:
+    owner = owner_of(start_gateway(**variables), tenant(limits=FIVE))
+    path = f"{KEYS}/{owner.id}"
+    outcomes = [outcome(await owner.call("PATCH", path, {"name": f"name {number}"})) for number in range(8)]
+    assert outcomes == FIVE_AND_THEN_NO_MORE
+
+
+async def test_a_secret_that_replaces_itself_again_and_again_is_held_to_its_plan(
+    gateway: RunningGateway, tenant: Tenants
+) -> None:
+    owner = owner_of(gateway, tenant(limits=FIVE))
+    outcomes = []
+    for _ in range(8):
+        answer = await owner.call("POST", f"{KEYS}/{owner.id}/rotate")
+        outcomes.append(outcome(answer))
+        if answer.status == 200:
+            owner = Holder(gateway, answer.json["api_key"], owner.id)
+    assert outcomes == FIVE_AND_THEN_NO_MORE
+
+
+async def test_a_change_over_the_limit_at_a_key_s_first_sight_changes_nothing(
+    gateway: RunningGateway, tenant: Tenants
+) -> None:
+    customer = tenant(limits=FIVE)
+    owner = owner_of(gateway, customer)
+    other = await owner.make(name="other", scopes=["account:write", "keys:write"])
+    for _ in range(4):
+        await owner.call("GET", "/user/balance")
+    refused = await other.call("PATCH", "/user/profile", {"name": "Ada"})
+    assert (outcome(refused), refused.headers["x-should-retry"]) == ("rate_limit_requests", "true")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert outcome(await other.call("DELETE", f"{KEYS}/{other.id}")) == "rate_limit_requests"
+    read_name = "select name from gateway.accounts where id = %s"
+    assert run_sql(customer.database_url, read_name, customer.account_id) == [(None,)]
+    read_secrets = "select count(*) from gateway.key_secrets where key_id = %s"
+    assert run_sql(customer.database_url, read_secrets, int(other.id.removeprefix("key_"))) == [(1,)]
+
+
+async def test_a_key_in_the_wrong_place_uses_up_nothing_of_its_owner_s(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, redis: Redis
+) -> None:
+    customer, model = tenant(limits=PlanLimits(requests_per_minute=20, concurrency=3)), make_model("tokens=1")
+    owner = owner_of(gateway, customer)
+    elsewhere = await owner.make(name="elsewhere", ip_allowlist=["203.0.113.7"])
+    on_a_page = await owner.make(name="on a page", allowed_domains=["app.example"])
+    for _ in range(10):
+        assert outcome(await elsewhere.call("GET", "/v1/key")) == "address_not_allowed"
+        assert outcome(await elsewhere.complete(model)) == "address_not_allowed"
+        assert outcome(await elsewhere.call("PATCH", f"{KEYS}/{owner.id}", {"name": "x"})) == "address_not_allowed"
+        assert outcome(await on_a_page.complete(model)) == "domain_not_allowed"
+    headers = {"Origin": "https://app.example"}
+    assert outcome(await on_a_page.complete(model, headers=headers)) == 200
+    # It is known now: its next request from elsewhere is counted, and no other.
+    for _ in range(10):
+        assert outcome(await on_a_page.complete(model)) == "domain_not_allowed"
+    answer = await owner.call("GET", "/user/balance")
+    assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, str(20 - 5))
+    assert await count_leases(redis, customer) == 0

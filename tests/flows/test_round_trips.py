@@ -12,6 +12,7 @@ import pytest
 from shared.keys.format import generate_secret
 from tests.flows.calls import ask, chat
 from tests.flows.conftest import WiredGateway
+from tests.functions.keys.client import Holder, owner_of
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants, TestModel
 from tests.harness.wire import Exchange, Fault
@@ -40,7 +41,7 @@ class Trips:
 
 def is_reserve(exchange: Exchange) -> bool:
     """Whether a call to Redis is the limiter's first; the script that gives back names one key alone."""
-    return bool(json.loads(exchange.body)[2] == "3")
+    return bool(json.loads(exchange.body)[2] == "4")
 
 
 def name_of(exchange: Exchange) -> str:
@@ -138,3 +139,40 @@ async def test_a_mistyped_key_and_one_that_was_unknown_a_moment_ago_never_reach_
     for _ in range(3):
         assert (await ask(session, wired.url, unknown, chat(model))).code == "invalid_api_key"
     assert [name_of(exchange) for exchange in wired.supabase.exchanges()] == ["admit"]
+
+
+def trips_of(wired: WiredGateway) -> list[str]:
+    exchanges = sorted(wired.supabase.exchanges() + wired.redis.exchanges(), key=lambda exchange: exchange.started_at)
+    return [name_of(exchange) for exchange in exchanges]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "function"),
+    [
+        ("GET", "/user/balance", "read_account_balance"),
+        ("GET", "/v1/key", "read_key"),
+        ("GET", f"/v1/generations/gen_{'0' * 32}", "read_generation"),
+        ("PATCH", "/user/profile", "update_profile"),
+    ],
+)
+async def test_to_look_or_to_change_something_costs_a_known_key_two_trips(
+    wired: WiredGateway, tenant: Tenants, method: str, path: str, function: str
+) -> None:
+    holder = owner_of(wired.gateway, tenant())
+    await holder.call("GET", "/user/balance")
+    wired.forget()
+    await holder.call(method, path, {} if method == "PATCH" else None)
+    assert trips_of(wired) == ["reserve", function]
+
+
+async def test_at_a_key_s_first_sight_a_look_is_counted_after_and_a_change_before(
+    wired: WiredGateway, tenant: Tenants
+) -> None:
+    async def first_trips(method: str, path: str) -> list[str]:
+        holder: Holder = owner_of(wired.gateway, tenant())
+        wired.forget()
+        assert (await holder.call(method, path, {} if method == "PATCH" else None)).status == 200
+        return trips_of(wired)
+
+    assert await first_trips("GET", "/user/balance") == ["reserve", "read_account_balance", "reserve"]
+    assert await first_trips("PATCH", "/user/profile") == ["reserve", "read_policy", "reserve", "update_profile"]

@@ -8,9 +8,10 @@ from typing import Any
 
 import psycopg
 
+from shared.core.ids import KeyEnvironment
 from shared.core.money import NANOS_PER_DOLLAR
 from shared.keys.fingerprint import fingerprint
-from shared.keys.format import KeyEnvironment, generate_secret, mask
+from shared.keys.format import generate_secret, mask
 from tests.harness.books import AccountBooks
 
 # A price is kept as nano-dollars per million units.

@@ -19,9 +19,9 @@ PUBLISH = (
 )
 CHARGE_AGAIN = """
     insert into gateway.transfers (idempotency_key, line_number, debit_account, credit_account, amount_nanos, kind,
-                                   account_id, lot_id, generation_id)
+                                   account_id, lot_id, generation_id, balance_after_nanos)
     select 'again:' || generation_id, line_number, debit_account, credit_account, amount_nanos, kind,
-           account_id, lot_id, generation_id
+           account_id, lot_id, generation_id, balance_after_nanos
       from gateway.transfers where generation_id = %s and kind = 'usage'
 """
 FORGET_LINE = "delete from gateway.usage_lines where generation_id = %s"

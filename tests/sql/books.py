@@ -127,6 +127,17 @@ def own_books(stack: LocalStack, *, is_clock_movable: bool = True) -> Iterator[B
         drop_database(stack, name)
 
 
+@contextmanager
+def own_database(stack: LocalStack) -> Iterator[str]:
+    """Make a database without our tables, and drop it at the end."""
+    name = f"empty_{next(_numbers)}"
+    _create_database(stack, name, "template1")
+    try:
+        yield _url(stack, name)
+    finally:
+        drop_database(stack, name)
+
+
 def drop_database(stack: LocalStack, name: str) -> None:
     """Drop a database, whoever is still connected."""
     with psycopg.connect(stack.superuser_url, autocommit=True) as session:

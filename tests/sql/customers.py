@@ -20,6 +20,7 @@ INSERT_PLAN = """
     values (%s, 'test', 0, 0, 0, %s, %s, %s, %s)
 """
 READ_PRICE = "select price_id from gateway.provider_offers where model_id = %s order by provider limit 1"
+READ_SECRETS = "select encode(key_hmac, 'hex') from gateway.key_secrets where key_id = %s order by created_at"
 READ_COUNTED = """
     select (select count(*) from gateway.holds where account_id = %(account_id)s),
            (select day_requests + day_tokens + month_requests + month_tokens
@@ -39,17 +40,21 @@ class Customer:
 
     def admit(self, *, tokens: int = 0, generation_id: uuid.UUID | None = None, **other: object) -> Any:
         """Ask for admission of a request with that many input tokens; `other` names further arguments."""
-        bounds = bounds_of(tokens)
-        bounds.update((name, other.pop(name)) for name in tuple(bounds) if name in other)
+        bounds, caller = bounds_of(tokens), self.caller()
+        for parts in (bounds, caller):
+            parts.update((name, other.pop(name)) for name in tuple(parts) if name in other)
         arguments: dict[str, object] = {
-            "key_hmacs": [self.key_hmac],
-            "scope": "inference",
+            "caller": caller,
             "models": [MODEL],
             "providers": None,
             "lifetime_s": 60,
             **other,
         }
         return self.books.call("admit", generation_id=generation_id or uuid.uuid4(), request=bounds, **arguments)
+
+    def caller(self, **other: object) -> dict[str, object]:
+        """Return who calls, as our servers say it; `other` names what is different."""
+        return caller_of(self.key_hmac, **other)
 
     def admitted(self, *, tokens: int = 0, **other: object) -> uuid.UUID:
         """Admit a request that must be admitted and return its id."""
@@ -121,6 +126,23 @@ def make_customer(
 def hmac_of(text: str) -> str:
     """Return 32 bytes in hex, as a key's HMAC looks."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def secrets_of(customer: Customer) -> list[str]:
+    """Return the HMACs that the customer's key is found by, oldest first."""
+    return [hmac for (hmac,) in customer.books.rows(READ_SECRETS, customer.key_id)]
+
+
+def caller_of(*key_hmacs: str, **other: object) -> dict[str, object]:
+    """Return someone who calls by these HMACs, newest first, for an answer from a model."""
+    return {
+        "key_hmacs": list(key_hmacs),
+        "scope": "inference",
+        "address": None,
+        "origin_host": None,
+        "request_id": "req_test",
+        **other,
+    }
 
 
 def bounds_of(tokens: int) -> dict[str, object]:

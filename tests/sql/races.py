@@ -1,7 +1,7 @@
 """Calls that truly meet: all wait for one wallet's lock, held by us, before any of them goes on."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -34,20 +34,20 @@ class Crowd:
         """How many calls can meet."""
         return len(self._sessions)
 
-    def call_at_once(self, account_id: int, calls: Sequence[Call]) -> list[Any]:
-        """Return the answers of calls that all wait for this account's wallet at the same time.
+    def call_at_once(self, account_id: int, calls: Sequence[Call], *, lock: str = LOCK_WALLET) -> list[Any]:
+        """Return the answers of calls that all wait for this account's wallet at the same time, or for another lock.
 
         raises  TimeoutError when they do not come to wait; what a call raises
         """
         assert len(calls) <= self.size
         gate = psycopg.connect(self.books.url)
         try:
-            gate.execute(LOCK_WALLET.encode(), (account_id,))
+            gate.execute(lock.encode(), (account_id,))
             waiting = [
                 self._threads.submit(call, session, function, **arguments)
                 for session, (function, arguments) in zip(self._sessions, calls, strict=False)
             ]
-            self._wait_until_waiting(len(calls))
+            wait_until_waiting(self.books, len(calls))
         finally:
             gate.rollback()
             gate.close()
@@ -59,12 +59,34 @@ class Crowd:
         for session in self._sessions:
             session.close()
 
-    def _wait_until_waiting(self, count: int) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while self.books.value(COUNT_WAITING) < count:
-            if time.monotonic() > deadline_s:
-                raise TimeoutError("the calls do not wait for the wallet")
-            time.sleep(0.005)
+
+def wait_until_waiting(books: Books, count: int) -> None:
+    """Return once so many sessions wait for a lock.
+
+    raises  TimeoutError when they do not come to wait
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    while books.value(COUNT_WAITING) < count:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError("the calls do not wait for the lock")
+        time.sleep(0.005)
+
+
+def answer_of_the_second[T](
+    books: Books, first: Callable[[psycopg.Connection], object], second: Callable[[psycopg.Connection], T]
+) -> T:
+    """Return what a session is answered that has to wait for another's open transaction, which then commits.
+
+    raises  TimeoutError when the second does not come to wait; what the calls raise
+    """
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(books.url) as opener, psycopg.connect(books.url) as follower:
+        first(opener)
+        answer = thread.submit(second, follower)
+        try:
+            wait_until_waiting(books, 1)
+        finally:
+            opener.commit()
+        return answer.result(PATIENCE_S)
 
 
 @contextmanager

@@ -25,8 +25,7 @@ def crowd(books: Books) -> Iterator[Crowd]:
 def _admission(customer: Customer, claim: dict[str, object]) -> Call:
     return "admit", {
         "generation_id": uuid.uuid4(),
-        "key_hmacs": [customer.key_hmac],
-        "scope": "inference",
+        "caller": customer.caller(),
         "models": [MODEL],
         "providers": None,
         "request": bounds_of(10),

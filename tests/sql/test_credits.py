@@ -184,4 +184,5 @@ def test_the_checker_finds_a_wallet_that_was_tampered_with(books: Books) -> None
     assert [broken["rule"] for broken in found] == [
         "wallet = its credits - its debits",
         "wallet = what is left in its lots + what holds took",
+        "wallet = balance after its last line",
     ]

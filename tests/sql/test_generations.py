@@ -7,7 +7,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.sql.books import Books
-from tests.sql.customers import Customer, hmac_of, make_customer
+from tests.sql.customers import Customer, caller_of, hmac_of, make_customer
 
 READERS = ["read_generation", "erase_answer"]
 CLAIM = {"key_hmacs": [hmac_of("key")], "body_hmacs": [hmac_of("body")], "is_retry": False, "lifetime_s": 86_400}
@@ -15,7 +15,7 @@ KEPT = "select answer, is_erased from gateway.replays where generation_id = %s"
 
 
 def call(customer: Customer, function: str, generation_id: uuid.UUID, **other: object) -> Any:
-    return customer.books.call(function, key_hmacs=[customer.key_hmac], generation_id=generation_id, **other)
+    return customer.books.call(function, caller=customer.caller(**other), generation_id=generation_id)
 
 
 @pytest.mark.parametrize("function", READERS)
@@ -57,7 +57,7 @@ def test_a_key_that_may_not_be_used_so_is_refused(
 
 @pytest.mark.parametrize("function", READERS)
 def test_a_key_that_nobody_has_is_refused_without_a_policy(books: Books, function: str) -> None:
-    refused = books.call(function, key_hmacs=[hmac_of("nobody")], generation_id=uuid.uuid4())
+    refused = books.call(function, caller=caller_of(hmac_of("nobody")), generation_id=uuid.uuid4())
     assert (refused["status"], refused["code"], "policy" in refused) == (401, "invalid_api_key", False)
 
 
@@ -65,7 +65,7 @@ def test_a_key_is_found_by_any_of_its_secrets_and_of_any_model(books: Books) -> 
     customer = make_customer(books, credit=100)
     generation_id = customer.admitted(tokens=10)
     customer.set_key(model_globs=["other/*"], max_requests=1)
-    told = books.call("read_generation", key_hmacs=[hmac_of("newer"), customer.key_hmac], generation_id=generation_id)
+    told = call(customer, "read_generation", generation_id, key_hmacs=[hmac_of("newer"), customer.key_hmac])
     assert (told["verdict"], told["id"]) == ("generation", str(generation_id))
 
 

@@ -55,8 +55,7 @@ def crowd(books: Books) -> Iterator[Crowd]:
 def _admission(customer: Customer, generation_id: uuid.UUID, tokens: int = PRICE) -> Call:
     return "admit", {
         "generation_id": generation_id,
-        "key_hmacs": [customer.key_hmac],
-        "scope": "inference",
+        "caller": customer.caller(),
         "models": [MODEL],
         "providers": None,
         "request": bounds_of(tokens),

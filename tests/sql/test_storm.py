@@ -33,8 +33,7 @@ def _choose(
     amount = chance.randint(1, 100)
     if not holds or chance.random() < 0.35:
         holds.append(uuid.uuid4())
-        key: dict[str, object] = {"key_hmacs": [customer.key_hmac], "scope": "inference", "models": [MODEL]}
-        key["providers"] = None
+        key: dict[str, object] = {"caller": customer.caller(), "models": [MODEL], "providers": None}
         key["claim"] = chance.choice([None, claim_of(f"k{amount % 7}", lifetime_s=1), retry_of(f"b{amount % 7}")])
         lifetime_s = chance.choice([0, 1, 60])
         return "admit", {"generation_id": holds[-1], "request": bounds_of(amount), "lifetime_s": lifetime_s, **key}

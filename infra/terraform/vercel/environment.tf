@@ -28,16 +28,19 @@ locals {
     PROVIDER_SILENCE_LIMIT_S  = tostring(var.provider_silence_limit_s)
   }
 
-  # Null where nothing was given: a variable that is not set is a provider that is not used.
-  provider_environment = {
-    OPENROUTER_API_KEY   = try(var.model_providers.openrouter.api_key, null)
-    OPENROUTER_BASE_URL  = try(var.model_providers.openrouter.base_url, null)
-    PORTKEY_API_KEY      = try(var.model_providers.portkey.api_key, null)
-    PORTKEY_BASE_URL     = try(var.model_providers.portkey.base_url, null)
-    FEATHERLESS_API_KEY  = try(var.model_providers.featherless.api_key, null)
-    FEATHERLESS_BASE_URL = try(var.model_providers.featherless.base_url, null)
-    CHUTES_API_KEY       = try(var.model_providers.chutes.api_key, null)
-    CHUTES_BASE_URL      = try(var.model_providers.chutes.base_url, null)
+  # Null where nothing was given: a variable that is not set is a provider that is not used, or nobody who can sign in.
+  optional_environment = {
+    PRIVY_APP_ID           = try(var.privy.app_id, null)
+    PRIVY_VERIFICATION_KEY = try(var.privy.verification_key, null)
+    PRIVY_JWKS_URL         = try(var.privy.jwks_url, null)
+    OPENROUTER_API_KEY     = try(var.model_providers.openrouter.api_key, null)
+    OPENROUTER_BASE_URL    = try(var.model_providers.openrouter.base_url, null)
+    PORTKEY_API_KEY        = try(var.model_providers.portkey.api_key, null)
+    PORTKEY_BASE_URL       = try(var.model_providers.portkey.base_url, null)
+    FEATHERLESS_API_KEY    = try(var.model_providers.featherless.api_key, null)
+    FEATHERLESS_BASE_URL   = try(var.model_providers.featherless.base_url, null)
+    CHUTES_API_KEY         = try(var.model_providers.chutes.api_key, null)
+    CHUTES_BASE_URL        = try(var.model_providers.chutes.base_url, null)
   }
 }
 
@@ -48,7 +51,7 @@ resource "vercel_project_environment_variables" "gateway" {
   variables = concat(
     [for name, value in local.environment : { key = name, value = value, target = ["production"], sensitive = true }],
     [
-      for name, value in local.provider_environment :
+      for name, value in local.optional_environment :
       { key = name, value = value, target = ["production"], sensitive = true } if value != null
     ],
   )

@@ -85,6 +85,17 @@ variable "model_providers" {
   })
 }
 
+variable "privy" {
+  description = "The app at Privy whose users may sign in; null: nobody can. Without a key of its own Privy's are read where it publishes them."
+  default     = null
+  type        = object({ app_id = string, verification_key = optional(string), jwks_url = optional(string) })
+
+  validation {
+    condition     = try(var.privy.verification_key, null) == null || try(var.privy.jwks_url, null) == null
+    error_message = "Either verification_key or jwks_url says which key counts, not both."
+  }
+}
+
 variable "function_time_limit_s" {
   description = "The chat function's maxDuration in vercel.json, which Vercel holds it to."
   type        = number

@@ -8,7 +8,7 @@ import pytest
 from functions.catalog.app import app
 from infra.local.environment import gateway_environment
 from infra.local.stack import LocalStack
-from shared.core.settings import SettingsError
+from shared.core.variables import SettingsError
 from shared.web.aws import LambdaHandler
 from tests.shared.web.test_aws import proxy_event
 

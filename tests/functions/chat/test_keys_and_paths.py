@@ -1,13 +1,16 @@
 from collections.abc import Callable
+from secrets import token_hex
 
 import aiohttp
 import pytest
 
+from infra.local.privy_tokens import SigningKey
 from infra.local.stack import LocalStack
-from shared.core.settings import PROVIDER_SLUGS
+from shared.core.integrations import PROVIDER_SLUGS
 from shared.keys.format import generate_secret
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, ask, post
 from tests.harness.gateways import Gateways, RunningGateway
+from tests.harness.privy import PrivyTokens, hmac_signed_token, new_privy_id, unsigned_token
 from tests.harness.tenants import Models, Tenants
 from tests.harness.wire import Wire
 
@@ -50,9 +53,52 @@ async def test_a_mistyped_key_asks_no_store_and_an_unknown_one_only_once_a_minut
     assert len(database.exchanges("rpc/admit")) == 1
 
 
+async def test_a_forged_token_asks_no_store_and_a_real_one_of_nobody_s_is_told_to_sign_in(
+    stack: LocalStack, start_gateway: Gateways, make_model: Models, open_wire: Callable[[str], Wire]
+) -> None:
+    database, redis = open_wire(stack.supabase_url), open_wire(stack.redis_rest_url)
+    tokens, forger = PrivyTokens(SigningKey.generate()), PrivyTokens(SigningKey.generate())
+    gateway = start_gateway(
+        SUPABASE_URL=database.url,
+        UPSTASH_REDIS_REST_URL=redis.url,
+        PRIVY_APP_ID=tokens.app_id,
+        PRIVY_VERIFICATION_KEY=tokens.key.public_pem,
+        PRIVY_JWKS_URL=None,
+    )
+    body, claims = {"model": make_model().id, "messages": HELLO}, tokens.access_claims(new_privy_id())
+    for forged in (
+        forger.access(new_privy_id()),
+        unsigned_token(claims, {"alg": "none", "typ": "JWT"}),
+        hmac_signed_token(claims, {"alg": "HS256", "kid": tokens.key.id}, tokens.key.public_pem.encode()),
+        tokens.access(new_privy_id(), aud="another-app"),
+        tokens.access(new_privy_id(), exp=1),
+        tokens.access(new_privy_id())[:-8] + "AAAAAAAA",
+    ):
+        answer = await post(gateway.url, body, {"Authorization": f"Bearer {forged}"})
+        assert (answer.status, answer.error["code"]) == (401, "invalid_token")
+    assert database.exchanges() == redis.exchanges() == []
+    for asked in (1, 2):
+        answer = await post(gateway.url, body, {"Authorization": f"Bearer {tokens.access('did:privy:nobody')}"})
+        assert (answer.status, answer.error["code"]) == (401, "sign_in_required")
+        # He may sign in at once, so nothing remembers for him that he has not.
+        assert len(database.exchanges("rpc/admit")) == asked
+
+
 async def test_a_key_in_x_api_key_is_as_good(gateway: RunningGateway, tenant: Tenants, make_model: Models) -> None:
     answer = await post(gateway.url, {"model": make_model().id, "messages": HELLO}, {"x-api-key": tenant().api_key})
     assert answer.status == 200
+
+
+async def test_a_new_secret_that_every_instance_has_before_it_is_first_on_any_locks_nobody_out(
+    stack: LocalStack, start_gateway: Gateways, tenant: Tenants, make_model: Models
+) -> None:
+    old, new = stack.credentials.gateway_secret, token_hex(20)
+    before, appended, changed = (start_gateway(SECRET_KEY=listed) for listed in (old, f"{old},{new}", f"{new},{old}"))
+    customer, model = tenant(), make_model()
+    for gateway in (before, appended, changed, appended, changed):
+        assert (await ask(gateway, customer, model)).status == 200
+    # It stands under the new one now, which the list of before lacks: hence two steps.
+    assert (await ask(before, customer, model)).status == 401
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from infra.aws.settings_check import check_settings
 from infra.aws.template import read_functions
-from shared.core.settings import SettingsError
+from shared.core.variables import SettingsError
 
 VARIABLES = {
     "SUPABASE_URL": "https://project.supabase.example",
@@ -32,6 +32,7 @@ def test_a_missing_variable_is_named_with_the_function_that_needs_it(missing: st
         ("SECRET_KEY", "short", "chat"),
         ("CRON_SECRET", "short", "scheduled"),
         ("OPENROUTER_BASE_URL", "https://openrouter.example", "chat"),
+        ("PRIVY_VERIFICATION_KEY", "a key without an app", "chat"),
     ],
 )
 def test_a_variable_that_cannot_be_is_refused_without_its_value(name: str, value: str, function: str) -> None:

@@ -44,7 +44,7 @@ class Dev:
 
     def wait_ready(self) -> None:
         deadline_s = time.monotonic() + READY_WITHIN_S
-        while "curl" not in self.output:
+        while "/auth/privy" not in self.output:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline_s, self.output
             time.sleep(0.05)
@@ -76,16 +76,19 @@ def _wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-def test_the_printed_curl_streams_a_completion_and_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+def test_the_printed_curls_stream_a_completion_and_sign_in_and_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     with _running(tmp_path / "data") as dev:
-        (line,) = re.findall(r"^curl .*$", dev.output, re.MULTILINE)
+        line, sign_in = re.findall(r"^curl .*$", dev.output, re.MULTILINE)
         answer = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=30, check=True).stdout
         assert answer.rstrip().endswith("data: [DONE]")
         variables = dict(text.split("=", 1) for text in (dev.folder / "dev.env").read_text().splitlines())
         assert variables["GATEWAY_URL"] == f"http://127.0.0.1:{dev.port}"
         assert variables["GATEWAY_API_KEY"] in line
+        welcome = subprocess.run(("sh", "-c", sign_in), capture_output=True, text=True, timeout=30, check=True).stdout
+        assert json.loads(welcome)["user"]["email"] == "ada@example.com"
+        assert json.loads(welcome)["api_key"].startswith("gw_live_")
         pids = dev.pids()
-        assert len(pids) == 7
+        assert len(pids) == 8
         dev.process.send_signal(signal.SIGINT)
         assert dev.process.wait(15) == 0
         assert [pid for pid in pids if started_at(pid)] == []
@@ -111,7 +114,7 @@ def test_a_killed_dev_leaves_nothing_that_hinders_the_next_start(tmp_path: Path)
         dev.process.wait()
     with _running(tmp_path / "data") as again:
         _wait_until_gone(pids)
-        assert len(again.pids()) == 7
+        assert len(again.pids()) == 8
 
 
 def test_a_store_that_dies_is_reported_by_name_and_brings_everything_down(tmp_path: Path) -> None:

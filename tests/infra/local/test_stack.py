@@ -76,7 +76,7 @@ def test_stop_leaves_no_process_and_a_second_start_finds_the_data(tmp_path: Path
         pids = list(_recorded_pids(tmp_path).values())
     finally:
         first.stop()
-    assert len(pids) == 6
+    assert len(pids) == 7
     assert [pid for pid in pids if started_at(pid)] == []
     second = LocalStack(tmp_path, keeps_data=True)
     try:
@@ -87,6 +87,7 @@ def test_stop_leaves_no_process_and_a_second_start_finds_the_data(tmp_path: Path
         second.stop()
     assert row == (True,)
     assert second.credentials == first.credentials
+    assert second.privy_key.jwk == first.privy_key.jwk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
@@ -139,7 +140,7 @@ def test_a_program_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) ->
         stack.stop()
 
 
-@pytest.mark.parametrize("name", ["postgres", "postgrest", "redis", "redis-rest", "supabase-front"])
+@pytest.mark.parametrize("name", ["postgres", "postgrest", "redis", "redis-rest", "supabase-front", "privy-issuer"])
 def test_a_store_can_go_away_and_come_back(stack: LocalStack, name: str) -> None:
     with stack.without(name):
         assert name not in stack.processes.names()

@@ -12,7 +12,7 @@ import pytest
 
 from shared.clients import parameter_store
 from shared.clients.parameter_store import ATTEMPTS, ParametersUnavailable, load_environment, read_parameters
-from shared.core.settings import ParameterStoreSettings
+from shared.core.platform import ParameterStoreSettings
 
 PATH = "/ai-gateway/prod"
 

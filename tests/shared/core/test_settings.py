@@ -2,20 +2,18 @@ import dataclasses
 
 import pytest
 
+from infra.local.privy_tokens import SigningKey
+from shared.core.integrations import PrivySettings, ProviderCredentials
+from shared.core.platform import PLATFORM_SIGNS, PLATFORMS, AddressSource, ParameterStoreSettings, Platform
 from shared.core.settings import (
     DEFAULT_SILENCE_LIMIT_S,
     DEFAULT_TIME_LIMIT_S,
-    PLATFORM_SIGNS,
-    PLATFORMS,
-    AddressSource,
+    AuthSettings,
     CatalogSettings,
     ChatSettings,
-    ParameterStoreSettings,
-    Platform,
-    ProviderCredentials,
     ScheduledSettings,
-    SettingsError,
 )
+from shared.core.variables import SettingsError
 
 STORES = {
     "SUPABASE_URL": "https://project.supabase.test/",
@@ -129,11 +127,18 @@ def test_a_platform_that_vouches_itself_is_the_only_source_there(sign: str, plat
 
 
 def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:
-    assert ScheduledSettings.read(STORES).cron_secret is None
-    assert ScheduledSettings.read({**STORES, "CRON_SECRET": " "}).cron_secret is None
-    assert ScheduledSettings.read({**STORES, "CRON_SECRET": "c" * 16}).cron_secret == "c" * 16
+    given = {**STORES, "SECRET_KEY": SECRET}
+    assert ScheduledSettings.read(given).cron_secret is None
+    assert ScheduledSettings.read({**given, "CRON_SECRET": " "}).cron_secret is None
+    assert ScheduledSettings.read({**given, "CRON_SECRET": "c" * 16}).cron_secret == "c" * 16
     with pytest.raises(SettingsError, match="CRON_SECRET needs at least 16 characters"):
-        ScheduledSettings.read({**STORES, "CRON_SECRET": "c" * 15})
+        ScheduledSettings.read({**given, "CRON_SECRET": "c" * 15})
+
+
+def test_jobs_need_the_secrets_under_which_new_keys_are_stored() -> None:
+    assert ScheduledSettings.read({**STORES, "SECRET_KEY": f"{SECRET}, {'t' * 32}"}).secret_keys == (SECRET, "t" * 32)
+    with pytest.raises(SettingsError, match="SECRET_KEY is not set"):
+        ScheduledSettings.read(STORES)
 
 
 AWS = {
@@ -186,3 +191,88 @@ def test_settings_do_not_change() -> None:
 def test_a_printed_setting_shows_no_secret() -> None:
     printed = repr(_chat(OPENROUTER_API_KEY="sk-secret"))
     assert [secret for secret in (SECRET, "sb_secret_1", "token", "sk-secret") if f"'{secret}'" in printed] == []
+
+
+APP = {"PRIVY_APP_ID": "cm0app"}
+
+
+def _privy(**variables: str) -> PrivySettings | None:
+    return PrivySettings.read(variables)
+
+
+def test_without_an_app_at_privy_nobody_can_sign_in() -> None:
+    assert _privy() is None
+    assert _privy(PRIVY_APP_ID="  ", PRIVY_JWKS_URL="") is None
+    assert _chat().privy is None
+    assert AuthSettings.read(CHAT).privy is None
+
+
+def test_the_app_alone_has_its_keys_read_where_privy_publishes_them() -> None:
+    expected = PrivySettings("cm0app", None, "https://auth.privy.io/api/v1/apps/cm0app/jwks.json")
+    assert _privy(**APP) == expected
+    assert _chat(**APP).privy == expected
+    assert AuthSettings.read({**CHAT, **APP}).privy == expected
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\\n", "\r\n", ""])
+def test_the_key_of_the_dashboard_may_be_written_on_one_line(line_break: str) -> None:
+    pem = SigningKey.generate().public_pem.strip()
+    settings = _privy(**APP, PRIVY_VERIFICATION_KEY=pem.replace("\n", line_break))
+    assert settings is not None
+    assert settings.verification_key is not None
+    assert settings.verification_key.strip() == pem
+
+
+def test_the_key_of_the_dashboard_may_be_one_word_that_no_shell_takes_for_more() -> None:
+    pem = SigningKey.generate().public_pem.strip()
+    word = "".join(pem.splitlines()[1:-1])
+    settings = _privy(**APP, PRIVY_VERIFICATION_KEY=word)
+    assert settings is not None
+    assert settings.verification_key is not None
+    assert settings.verification_key.strip() == pem
+    with pytest.raises(SettingsError, match="copy it again"):
+        _privy(**APP, PRIVY_VERIFICATION_KEY=word[:-1])
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"PRIVY_VERIFICATION_KEY": "x"}, "PRIVY_APP_ID is not"),
+        ({"PRIVY_JWKS_URL": "https://keys.test/jwks.json"}, "PRIVY_APP_ID is not"),
+        ({"PRIVY_APP_ID": "../other"}, "PRIVY_APP_ID"),
+        ({**APP, "PRIVY_VERIFICATION_KEY": "x", "PRIVY_JWKS_URL": "https://keys.test/"}, "both set"),
+        ({**APP, "PRIVY_VERIFICATION_KEY": "a-shared-secret"}, "PRIVY_VERIFICATION_KEY"),
+        ({**APP, "PRIVY_VERIFICATION_KEY": SigningKey.generate().private_pem.decode()}, "PRIVY_VERIFICATION_KEY"),
+        ({**APP, "PRIVY_VERIFICATION_KEY": SigningKey.generate().public_pem[:80]}, "PRIVY_VERIFICATION_KEY"),
+        (
+            {**APP, "PRIVY_VERIFICATION_KEY": "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"},
+            "PRIVY_VERIFICATION_KEY",
+        ),
+        (
+            {**APP, "PRIVY_VERIFICATION_KEY": "-----BEGIN PUBLIC KEY-----\n=a=\n-----END PUBLIC KEY-----"},
+            "PRIVY_VERIFICATION_KEY",
+        ),
+        ({**APP, "PRIVY_JWKS_URL": "http://auth.privy.io/jwks.json"}, "https://"),
+        ({**APP, "PRIVY_JWKS_URL": "http://127.0.0.1.evil.test/jwks.json"}, "https://"),
+        ({**APP, "PRIVY_JWKS_URL": "file:///etc/passwd"}, "https://"),
+    ],
+)
+def test_what_cannot_be_trusted_or_is_half_set_is_refused(variables: dict[str, str], named: str) -> None:
+    for read in (PrivySettings.read, lambda part: AuthSettings.read({**CHAT, **part})):
+        with pytest.raises(SettingsError, match=named):
+            read(variables)
+
+
+def test_a_refused_key_is_not_repeated() -> None:
+    secret = SigningKey.generate().private_pem.decode()
+    with pytest.raises(SettingsError) as refused:
+        _privy(**APP, PRIVY_VERIFICATION_KEY=secret)
+    assert secret[40:60] not in str(refused.value)
+
+
+@pytest.mark.parametrize("position", range(70, 120, 7))
+def test_a_key_with_one_letter_mistyped_stops_the_start(position: int) -> None:
+    pem = SigningKey.generate().public_pem
+    letter = "A" if pem[position] != "A" else "B"
+    with pytest.raises(SettingsError, match="copy it again"):
+        _privy(**APP, PRIVY_VERIFICATION_KEY=pem[:position] + letter + pem[position + 1 :])

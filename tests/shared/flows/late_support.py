@@ -14,13 +14,13 @@ from shared.clients.redis import Redis
 from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.ids import GenerationId, ModelId, PriceId, ProviderSlug, new_generation_id
-from shared.core.settings import ProviderCredentials
+from shared.core.integrations import ProviderCredentials
 from shared.flows.inference import configure_providers
 from shared.flows.settle_late import LateMeans
-from shared.keys.fingerprint import fingerprint
 from shared.ledger.late import LIST_NAME, LIST_NAMES, LateSettlement, LateSettlements, LookUp
 from shared.ledger.store import Ledger
 from shared.ledger.types import AdmissionRequest, Admitted, Bounds, Claim, Outcome, Quantities, Usage, UsageSource
+from tests.harness.callers import caller_of
 from tests.harness.tenants import Tenant, TestModel
 from tests.shared.limits.support import Clock
 
@@ -71,14 +71,11 @@ class Bench:
         admitted = await self.means().ledger.admit(
             AdmissionRequest(
                 generation_id=generation_id,
-                key_hmacs=(fingerprint(customer.api_key, self.stack.credentials.gateway_secret),),
-                scope="inference",
+                caller=caller_of(customer.api_key, self.stack.credentials.gateway_secret),
                 models=(ModelId(model.id),),
                 providers=None,
                 bounds=BOUNDS,
                 lifetime_s=lifetime_s,
-                address=None,
-                origin_host=None,
                 claim=claim,
             )
         )

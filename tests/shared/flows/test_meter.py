@@ -1,7 +1,6 @@
 """An admitted request keeps its lease for as long as it takes."""
 
 import asyncio
-import time
 
 import aiohttp
 import pytest
@@ -12,11 +11,10 @@ from infra.local.environment import gateway_environment
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
 from shared.core.ids import ModelId, ProviderSlug
-from shared.flows.inference import Caller
 from shared.flows.meter import Meter
 from shared.flows.open_meter import MeteredRequest, open_meter
-from shared.keys.fingerprint import fingerprint
 from shared.ledger.types import Bounds
+from tests.harness.callers import caller_of
 from tests.harness.tenants import Models, PlanLimits, Tenants
 
 BOUNDS = Bounds(
@@ -42,15 +40,8 @@ async def test_a_request_that_waits_for_others_keeps_its_lease_and_gives_it_back
     monkeypatch.setattr("shared.flows.meter.NOTE_AFTER_S", 0.05)
     monkeypatch.setattr("shared.flows.meter.RENEW_EVERY_S", 0.05)
     customer, model = tenant(limits=PlanLimits(concurrency=3)), make_model()
-    caller = Caller(
-        fingerprints=(fingerprint(customer.api_key, stack.credentials.gateway_secret),),
-        environment="live",
-        address="127.0.0.1",
-        origin_host=None,
-        received_s=time.monotonic(),
-    )
+    caller = caller_of(customer.api_key, stack.credentials.gateway_secret, address="127.0.0.1")
     request = MeteredRequest(
-        scope="inference",
         models=(ModelId(model.id),),
         providers=(ProviderSlug("openrouter"),),
         bounds=BOUNDS,

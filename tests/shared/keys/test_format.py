@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.ids import KeyEnvironment
 from shared.keys.format import (
     PREFIXES,
     InvalidApiKey,
-    KeyEnvironment,
     MissingApiKey,
     PresentedKey,
     generate_secret,

@@ -12,7 +12,8 @@ from shared.clients.database import Database
 from shared.core.errors import StoreUnavailable
 from shared.core.ids import ModelId, PriceId, ProviderSlug, new_generation_id
 from shared.core.money import Nanos
-from shared.keys.fingerprint import fingerprint
+from shared.core.verdicts import Refused
+from shared.keys.format import generate_secret
 from shared.ledger.store import Ledger
 from shared.ledger.types import (
     AdmissionRequest,
@@ -23,7 +24,6 @@ from shared.ledger.types import (
     Extended,
     Outcome,
     Quantities,
-    Refused,
     Replay,
     RequestFacts,
     Settlement,
@@ -32,6 +32,7 @@ from shared.ledger.types import (
     UsageSource,
     Voided,
 )
+from tests.harness.callers import caller_of
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
 
 READ_FACTS = b"select request, upstream_id from gateway.usage_lines where generation_id = %s"
@@ -68,14 +69,11 @@ def _bounds(*, input_tokens: int, choices: int, output_tokens: int) -> Bounds:
 def _request(stack: LocalStack, customer: Tenant, model: TestModel, **changes: object) -> AdmissionRequest:
     asked: dict[str, object] = {
         "generation_id": new_generation_id(),
-        "key_hmacs": (fingerprint(customer.api_key, stack.credentials.gateway_secret),),
-        "scope": "inference",
+        "caller": caller_of(customer.api_key, stack.credentials.gateway_secret),
         "models": (ModelId(model.id),),
         "providers": None,
         "bounds": _bounds(input_tokens=10, choices=2, output_tokens=5),
         "lifetime_s": 60,
-        "address": None,
-        "origin_host": None,
         **changes,
     }
     return AdmissionRequest(**asked)  # type: ignore[arg-type]
@@ -171,7 +169,8 @@ async def test_a_refusal_carries_its_numbers_and_the_limiters_policy(
 async def test_an_unknown_key_is_refused_without_a_policy(
     stack: LocalStack, ledger: Ledger, customer: Tenant, model: TestModel
 ) -> None:
-    refused = await ledger.admit(_request(stack, customer, model, key_hmacs=("00" * 32,)))
+    unknown = caller_of(generate_secret("live"), stack.credentials.gateway_secret)
+    refused = await ledger.admit(_request(stack, customer, model, caller=unknown))
     assert refused == Refused(status=401, code="invalid_api_key", numbers={})
 
 
@@ -192,7 +191,7 @@ async def test_a_call_the_store_cannot_answer_is_our_own_failure(
     with pytest.raises(StoreUnavailable):
         await ledger.settle(request.generation_id, _usage(PriceId(0), 1))
     with pytest.raises(StoreUnavailable):
-        await ledger.admit(_request(stack, customer, model, key_hmacs=("no hex",)))
+        await ledger.admit(_request(stack, customer, model, caller=caller_of(customer.api_key)))
     with pytest.raises(StoreUnavailable):
         await ledger.settle(request.generation_id, _usage(admitted.offers[0].price_id, -5))
     assert customer.balance()["held_nanos"] == 30_000

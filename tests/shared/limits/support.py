@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from shared.clients.redis import Redis
-from shared.core.ids import AccountId
+from shared.core.ids import AccountId, KeyId
+from shared.core.verdicts import LimitsPolicy, MinuteLimits
 from shared.limits.store import Limiter
-from shared.limits.types import KeyPolicy, RatePolicy, Reservation
+from shared.limits.types import Reservation
 
 KEY = "a1" * 32
 OTHER_KEY = "b2" * 32
+KEY_IDS = {KEY: KeyId(1), OTHER_KEY: KeyId(2)}
 ADDRESS = "192.0.2.7"
-UNLIMITED = RatePolicy(requests_per_minute=0, tokens_per_minute=0, concurrency=0)
+UNLIMITED = MinuteLimits(requests_per_minute=0, tokens_per_minute=0, concurrency=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +33,22 @@ class Clock:
 
 def policy(
     *,
-    account: RatePolicy = UNLIMITED,
-    key: RatePolicy = UNLIMITED,
+    account: MinuteLimits = UNLIMITED,
+    key: MinuteLimits = UNLIMITED,
     account_id: int = 1,
-) -> KeyPolicy:
-    return KeyPolicy(account_id=AccountId(account_id), account=account, key=key)
+    key_id: int = 1,
+) -> LimitsPolicy:
+    return LimitsPolicy(account_id=AccountId(account_id), key_id=KeyId(key_id), account=account, key=key)
 
 
-def limits(*, requests: int = 0, tokens: int = 0, concurrency: int = 0) -> RatePolicy:
-    return RatePolicy(requests_per_minute=requests, tokens_per_minute=tokens, concurrency=concurrency)
+def limits(*, requests: int = 0, tokens: int = 0, concurrency: int = 0) -> MinuteLimits:
+    return MinuteLimits(requests_per_minute=requests, tokens_per_minute=tokens, concurrency=concurrency)
 
 
 async def first_use(
-    limiter: Limiter, known: KeyPolicy, *, key: str = KEY, lease_id: str = "first", tokens: int = 0
+    limiter: Limiter, known: LimitsPolicy, *, key: str = KEY, lease_id: str = "first", tokens: int = 0
 ) -> Reservation:
+    known = msgspec.structs.replace(known, key_id=KEY_IDS[key])
     answer = await limiter.reserve_with_policy(known, key=key, lease_id=lease_id, tokens=tokens)
     assert isinstance(answer, Reservation)
     return answer

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
-from shared.core.ids import AccountId
+from shared.core.ids import AccountId, KeyId
 from shared.limits.refusals import RateLimited, RequestsLimited
 from shared.limits.store import COOL_DOWN_MS, Limiter
 from shared.limits.types import FailedOpen, RateState, Reservation, to_give_back
@@ -18,7 +18,13 @@ from tests.harness.wire import Fault, Wire
 from tests.shared.limits.support import ADDRESS, KEY, Clock, RedisAddress, first_use, limits, policy, use
 
 RESERVATION = Reservation(
-    lease_id="x", account_id=AccountId(1), key=KEY, bucket=1, tokens=1, state=RateState(requests=None, tokens=None)
+    lease_id="x",
+    account_id=AccountId(1),
+    key_id=KeyId(1),
+    key=KEY,
+    bucket=1,
+    tokens=1,
+    state=RateState(requests=None, tokens=None),
 )
 
 
@@ -28,7 +34,7 @@ class SlowRedis:
     def __init__(self) -> None:
         self.calls = 0
         self.delay_s = 5.0
-        self.answer: object = {"result": ["unseen"]}
+        self.answer: object = {"result": ["unseen", ""]}
 
     async def serve(self, request: web.Request) -> web.Response:
         self.calls += 1
@@ -120,7 +126,10 @@ async def test_requests_that_wait_together_are_logged_as_one_failure(
     assert events(capsys) == ["limiter_failed_open"]
 
 
-@pytest.mark.parametrize("result", [None, "OK", [], ["reserved"], ["reserved", 1, 2, 3], ["refused", "key", "x", 1, 1]])
+@pytest.mark.parametrize(
+    "result",
+    [None, "OK", [], ["reserved"], ["reserved", 1, 1, 2, 3], ["refused", "key", "x", 1, 1]],
+)
 async def test_an_answer_in_another_form_fails_open(slow_limiter: Limiter, slow: SlowRedis, result: object) -> None:
     slow.delay_s = 0
     slow.answer = {"result": result}
@@ -132,14 +141,14 @@ async def test_without_redis_this_instance_holds_the_requests_of_a_minute(
 ) -> None:
     known = policy(key=limits(requests=3))
     assert await reserve(limiter_without_redis) == FailedOpen()
-    limiter_without_redis.reserve_locally(known, key=KEY)
+    limiter_without_redis.reserve_locally(known)
     for _ in range(2):
         answer = await limiter_without_redis.reserve_with_policy(known, key=KEY, lease_id="x", tokens=1)
         assert answer == FailedOpen()
     with pytest.raises(RequestsLimited) as refusal:
         await limiter_without_redis.reserve_with_policy(known, key=KEY, lease_id="x", tokens=1)
     clock.now_ms += int(refusal.value.headers["Retry-After"]) * 1000
-    limiter_without_redis.reserve_locally(known, key=KEY)
+    limiter_without_redis.reserve_locally(known)
 
 
 async def test_nothing_but_a_reservation_raises_without_redis(
@@ -149,10 +158,12 @@ async def test_nothing_but_a_reservation_raises_without_redis(
     await limiter_without_redis.renew(RESERVATION)
     await limiter_without_redis.remember_unknown(KEY)
     await limiter_without_redis.forget_policies([KEY])
+    await limiter_without_redis.drop_policy(KEY)
     assert events(capsys) == [
         "limiter_release_failed",
         "limiter_renew_failed",
         "limiter_remember_failed",
+        "limiter_forget_failed",
         "limiter_forget_failed",
     ]
 

@@ -2,20 +2,20 @@ import pytest
 
 from shared.limits.local_bucket import LocalBucket
 from shared.limits.refusals import RequestsLimited
-from tests.shared.limits.support import KEY, OTHER_KEY, Clock, limits, policy
+from tests.shared.limits.support import Clock, limits, policy
 
 
 def test_a_refused_request_counts_for_neither_key_nor_account(clock: Clock) -> None:
     bucket = LocalBucket(clock)
-    known = policy(account=limits(requests=3), key=limits(requests=1))
-    bucket.reserve(known, key=KEY)
+    first, *others = (policy(account=limits(requests=3), key=limits(requests=1), key_id=id_) for id_ in range(1, 5))
+    bucket.reserve(first)
     for _ in range(5):
         with pytest.raises(RequestsLimited, match="this API key"):
-            bucket.reserve(known, key=KEY)
-    bucket.reserve(known, key=OTHER_KEY)
-    bucket.reserve(known, key="c3" * 32)
+            bucket.reserve(first)
+    bucket.reserve(others[0])
+    bucket.reserve(others[1])
     with pytest.raises(RequestsLimited, match="this account"):
-        bucket.reserve(known, key="d4" * 32)
+        bucket.reserve(others[2])
 
 
 def test_no_minute_holds_more_than_the_limit(clock: Clock) -> None:
@@ -24,7 +24,7 @@ def test_no_minute_holds_more_than_the_limit(clock: Clock) -> None:
     for _ in range(600):
         clock.now_ms += 317
         try:
-            bucket.reserve(policy(key=limits(requests=7)), key=KEY)
+            bucket.reserve(policy(key=limits(requests=7)))
         except RequestsLimited:
             continue
         passed.append(clock.now_ms)
@@ -36,19 +36,19 @@ def test_no_minute_holds_more_than_the_limit(clock: Clock) -> None:
 def test_an_unlimited_key_leaves_no_trace(clock: Clock) -> None:
     bucket = LocalBucket(clock)
     for _ in range(100):
-        bucket.reserve(policy(), key=KEY)
+        bucket.reserve(policy())
     assert not bucket._windows
 
 
 def test_memory_is_bounded_and_the_longest_unused_key_is_forgotten_first(clock: Clock) -> None:
     bucket = LocalBucket(clock, max_windows=3)
-    known = policy(key=limits(requests=1))
-    for key in ("a", "b", "c"):
-        bucket.reserve(known, key=key)
+    a, b, c, d = (policy(key=limits(requests=1), key_id=id_) for id_ in range(1, 5))
+    for known in (a, b, c):
+        bucket.reserve(known)
     with pytest.raises(RequestsLimited):
-        bucket.reserve(known, key="a")
-    bucket.reserve(known, key="d")
+        bucket.reserve(a)
+    bucket.reserve(d)
     assert len(bucket._windows) == 3
-    bucket.reserve(known, key="b")
+    bucket.reserve(b)
     with pytest.raises(RequestsLimited):
-        bucket.reserve(known, key="d")
+        bucket.reserve(d)

@@ -7,9 +7,10 @@ import aiohttp
 
 from shared.clients.redis import Redis
 from shared.core.clock import wall_clock_ms
+from shared.core.verdicts import LimitsPolicy
 from shared.limits.refusals import RateLimited
 from shared.limits.store import Limiter
-from shared.limits.types import KeyPolicy, Reservation
+from shared.limits.types import Reservation
 from tests.shared.limits.support import ADDRESS, KEY, RedisAddress, first_use, limits, policy
 
 REQUESTS_PER_PROCESS = 60
@@ -36,7 +37,7 @@ def _run_process(address: RedisAddress, process: int) -> int:
     return asyncio.run(_request_all(address, process))
 
 
-async def _let_through_by_two_processes(redis: Redis, address: RedisAddress, known: KeyPolicy) -> int:
+async def _let_through_by_two_processes(redis: Redis, address: RedisAddress, known: LimitsPolicy) -> int:
     limiter = Limiter(redis, wall_clock_ms)
     await limiter.release(await first_use(limiter, known), used_tokens=0)
     with multiprocessing.get_context("spawn").Pool(2) as pool:

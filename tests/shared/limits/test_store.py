@@ -114,6 +114,23 @@ async def test_the_accounts_limit_holds_over_all_its_keys(limiter: Limiter) -> N
         await use(limiter, "d", key=OTHER_KEY)
 
 
+async def test_a_keys_secrets_share_its_limits(limiter: Limiter, redis: Redis) -> None:
+    known = policy(key=limits(requests=3, tokens=100, concurrency=2))
+    old = await limiter.reserve_with_policy(known, key=KEY, lease_id="old", tokens=90)
+    assert isinstance(old, Reservation)
+    with pytest.raises(TokensLimited, match="this API key"):
+        await limiter.reserve_with_policy(known, key=OTHER_KEY, lease_id="new", tokens=20)
+    await limiter.release(old, used_tokens=10)
+    for lease_id in ("a", "b"):
+        await use(limiter, lease_id, key=OTHER_KEY, tokens=10)
+    for key in (KEY, OTHER_KEY):
+        with pytest.raises(RequestsLimited, match="this API key"):
+            await use(limiter, "c", key=key)
+    standings = await limiter.look(known, key=KEY)
+    assert standings is not None
+    assert (standings.key.requests.used, standings.key.tokens.used, standings.key.concurrency.used) == (3, 30, 2)
+
+
 async def test_a_refusal_writes_nothing(limiter: Limiter, redis: Redis) -> None:
     await first_use(limiter, policy(key=limits(requests=5, tokens=100, concurrency=1)), tokens=50)
     before = await everything_in(redis)
@@ -133,7 +150,7 @@ async def test_first_sight_over_the_limit_remembers_the_policy_but_counts_nothin
     known = policy(key=limits(tokens=100))
     with pytest.raises(RequestExceedsTokenLimit):
         await limiter.reserve_with_policy(known, key=KEY, lease_id="one", tokens=101)
-    assert await everything_in(redis) == {f"gw:policy:{KEY}": "1 0 0 0 0 100 0"}
+    assert await everything_in(redis) == {f"gw:policy:{KEY}": "1 0 0 0 0 100 0 1"}
 
 
 async def test_a_request_larger_than_a_minute_is_told_not_to_come_back(limiter: Limiter) -> None:
@@ -199,7 +216,7 @@ async def test_lapsed_leases_do_not_pile_up(limiter: Limiter, redis: Redis, cloc
     for number in range(10):
         clock.now_ms += 60_000
         await use(limiter, f"lease-{number}")
-    for name in ("gw:leases:1", f"gw:leases:1:{KEY}"):
+    for name in ("gw:leases:1", "gw:leases:1:1"):
         assert await redis.command("ZCARD", name) == 1
 
 
@@ -234,7 +251,7 @@ async def test_a_change_of_limits_holds_after_the_policy_is_forgotten_and_keeps_
     await limiter.forget_policies([KEY, OTHER_KEY])
 
     for key in (KEY, OTHER_KEY):
-        assert await limiter.reserve(key=key, address=ADDRESS, lease_id="x", tokens=0) == KeyUnseen()
+        assert isinstance(await limiter.reserve(key=key, address=ADDRESS, lease_id="x", tokens=0), KeyUnseen)
     with pytest.raises(RequestsLimited, match="1 requests per minute"):
         await limiter.reserve_with_policy(policy(key=limits(requests=1)), key=KEY, lease_id="second", tokens=0)
 

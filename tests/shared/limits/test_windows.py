@@ -8,6 +8,7 @@ import pytest
 
 from shared.clients.redis import Redis
 from shared.core.money import ceil_div
+from shared.core.verdicts import MinuteLimits
 from shared.limits.refusals import (
     ConcurrencyLimited,
     RateLimited,
@@ -16,7 +17,7 @@ from shared.limits.refusals import (
     TokensLimited,
 )
 from shared.limits.store import Limiter
-from shared.limits.types import RatePolicy, Reservation
+from shared.limits.types import Reservation
 from tests.shared.limits.support import KEY, OTHER_KEY, Clock, everything_in, first_use, limits, policy, use
 
 ACCOUNT = limits(requests=20, tokens=5000, concurrency=6)
@@ -49,7 +50,7 @@ class Model:
         return (never or [max(excesses, key=lambda excess: excess[1])])[0] if excesses else None
 
     def _excesses(
-        self, limit: RatePolicy, mine: list[Counted], tokens: int, now_ms: int
+        self, limit: MinuteLimits, mine: list[Counted], tokens: int, now_ms: int
     ) -> list[tuple[type[RateLimited], int]]:
         excesses: list[tuple[type[RateLimited], int]] = []
         requests = [(entry.at_ms, 1) for entry in mine]

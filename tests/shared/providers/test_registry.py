@@ -1,10 +1,9 @@
 """The providers' records."""
 
-
 import pytest
 
 from shared.core.ids import ProviderSlug
-from shared.core.settings import PROVIDER_SLUGS
+from shared.core.integrations import PROVIDER_SLUGS
 from shared.providers.openrouter import OPENROUTER
 from shared.providers.portkey import PORTKEY
 from shared.providers.registry import PROVIDERS

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from shared.web.access import public
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
 
@@ -33,6 +34,7 @@ class Function:
         yield
         self.events.append("stopped")
 
+    @public
     async def ping(self) -> dict[str, str]:
         self.events.append("asked")
         return {"message": "pong"}

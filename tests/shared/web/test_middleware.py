@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from shared.core.errors import GatewayError
+from shared.web.access import public
 from shared.web.app import create_app
 from shared.web.json_body import read_json_object
 from shared.web.middleware import MAX_BODY_BYTES, RequestContext
@@ -28,24 +29,40 @@ class TooBusy(GatewayError):
     is_retryable = True
 
 
+class NotLetIn(GatewayError):
+    """An example of a refusal of whoever calls."""
+
+    status = 401
+    code = "not_let_in"
+
+
 def app() -> FastAPI:
     router = APIRouter()
 
     @router.post("/size")
+    @public
     async def size(request: Request) -> int:
         return len(await request.body())
 
     @router.post("/fields")
+    @public
     async def fields(request: Request) -> list[str]:
         return sorted(await read_json_object(request))
 
     @router.post("/bug")
+    @public
     async def bug() -> None:
         raise RuntimeError("secret details")
 
     @router.post("/busy")
+    @public
     async def busy() -> None:
         raise TooBusy("Later.", headers={"Retry-After": "3", "X-Request-Id": "forged"})
+
+    @router.post("/stranger")
+    @public
+    async def stranger() -> None:
+        raise NotLetIn("Nobody of this name.")
 
     return create_app("test", router, nothing)
 
@@ -95,6 +112,18 @@ async def test_a_bug_is_logged_once_and_told_without_details(capsys: pytest.Capt
     assert " at " in lines[0]["error"]
     assert "secret details" not in log
     assert {line["request_id"] for line in lines} == {connection.headers["x-request-id"]}
+
+
+async def test_a_page_of_another_origin_may_read_the_answer_to_a_bug() -> None:
+    connection = await post("/bug", headers=((b"origin", b"https://app.example"),))
+    assert (connection.status, connection.headers["access-control-allow-origin"]) == (500, "*")
+    assert "X-Request-Id" in connection.headers["access-control-expose-headers"]
+    assert error_of(connection)["code"] == "internal_error"
+
+
+async def test_every_401_names_the_scheme() -> None:
+    connection = await post("/stranger")
+    assert (connection.status, connection.headers["www-authenticate"]) == (401, "Bearer")
 
 
 async def test_a_refusal_carries_its_headers_and_the_request_s_own_id() -> None:

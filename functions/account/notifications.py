@@ -1,0 +1,49 @@
+"""Which e-mails the owner wants."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.account import descriptions
+from functions.account.bodies import read_email_changes
+from functions.account.resources import ask, enter, resources_of
+from functions.account.views import email_preferences_view
+from shared.core.errors import NotConfigured
+from shared.web.access import requires
+from shared.web.answers import json_answer
+from shared.web.json_body import read_json_object
+from shared.web.receipts import read_idempotency_key
+
+router = APIRouter()
+
+
+@router.get("/user/notifications/preferences", openapi_extra=descriptions.EMAILS, response_class=Response)
+@requires("account:read")
+async def show_preferences(request: Request) -> Response:
+    """Tell which e-mails the owner wants, and below which balance he is warned."""
+    caller, accounts = await enter(request), resources_of(request).accounts
+    return json_answer(email_preferences_view(await ask(request, caller, accounts.read_email_preferences)))
+
+
+@router.put("/user/notifications/preferences", openapi_extra=descriptions.UPDATE_EMAILS, response_class=Response)
+@requires("account:write")
+async def change_preferences(request: Request) -> Response:
+    """Change what is named."""
+    caller, accounts = await enter(request), resources_of(request).accounts
+    changes = read_email_changes(await read_json_object(request))
+    answer = await ask(request, caller, lambda caller: accounts.update_email_preferences(caller, changes))
+    return json_answer(email_preferences_view(answer))
+
+
+@router.post("/user/notifications/test", openapi_extra=descriptions.TEST_EMAIL, response_class=Response)
+@requires("account:write")
+async def send_test(request: Request) -> Response:
+    """Send the owner an e-mail, where this gateway can send any.
+
+    raises  NotConfigured
+    """
+    caller, accounts = await enter(request), resources_of(request).accounts
+    read_idempotency_key(request)
+    # Who may not do it is told that, and not what the operator lacks.
+    await ask(request, caller, accounts.read_email_preferences)
+    raise NotConfigured("This gateway sends no e-mail: its operator has not set it up.")

@@ -1,0 +1,1 @@
+"""Sign-in: a token of Privy's becomes an account."""

@@ -1,0 +1,1 @@
+"""API keys: made, seen, changed, rotated and ended by those whose they are."""

@@ -1,0 +1,22 @@
+"""A verdict of the database as the error a customer reads, whichever domain it is of."""
+
+from shared.accounts import refusals as accounts
+from shared.core.errors import GatewayError
+from shared.core.verdicts import Refused
+from shared.keys import change_refusals as key_changes
+from shared.keys import refusals as keys
+from shared.ledger import refusals as ledger
+
+# Each answers None for what is not of its domain.
+_DOMAINS = (keys.refusal_of, key_changes.refusal_of, ledger.refusal_of, accounts.refusal_of)
+
+
+def refusal_error(refused: Refused) -> GatewayError:
+    """Turn a verdict into the error a customer reads.
+
+    raises  KeyError for a code that no customer should ever see: a fault of ours
+    """
+    for refusal_of in _DOMAINS:
+        if (error := refusal_of(refused)) is not None:
+            return error
+    raise KeyError(refused.code)

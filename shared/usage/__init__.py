@@ -1,0 +1,1 @@
+"""What an account used and paid: its ledger lines, its requests, and their sums."""

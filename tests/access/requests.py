@@ -1,0 +1,148 @@
+"""One well-made request for each route of every function; a route without one fails test_refusals.py."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tests.functions.chat.client import HELLO, TIMEOUT, Answer
+from tests.functions.test_access import DeclaredRoute, declared_routes
+from tests.harness.gateways import RunningGateway
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What somebody has that a route may name; token is a Privy access token of someone who may sign in with it."""
+
+    key_id: str
+    generation_id: str
+    model_id: str
+    token: str = field(repr=False)
+
+    @property
+    def path_values(self) -> dict[str, str]:
+        """What stands for the parameters of a path."""
+        return {
+            "key_id": self.key_id,
+            "generation_id": self.generation_id,
+            "model_id": self.model_id,
+            # One that erases nothing of what the intruders have.
+            "name": "key_rotation",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WellMade:
+    """What a route is sent, and what it answers to whoever may call it."""
+
+    status: int = 200
+    body: Callable[[Belongings], Body] | None = None
+
+
+def _sent(**body: Any) -> Callable[[Belongings], Body]:
+    return lambda _: body
+
+
+_CHAT = WellMade(body=lambda belongings: {"model": belongings.model_id, "messages": HELLO})
+_SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
+_CHANGE_KEY = WellMade(body=_sent(max_requests=7))
+_CHANGE_PROFILE = WellMade(body=_sent(name="Somebody Else", preferences={"theme": "dark"}))
+
+REQUESTS: dict[str, WellMade] = {
+    "DELETE /user/account": WellMade(status=204, body=_sent(confirmation="DELETE_ACCOUNT")),
+    "DELETE /user/api-keys/{key_id}": WellMade(status=204),
+    "DELETE /v1/generations/{generation_id}/answer": WellMade(status=204),
+    "GET /health": WellMade(),
+    "GET /healthz": WellMade(),
+    "GET /internal/jobs/{name}": WellMade(),
+    "GET /models": WellMade(),
+    "GET /models/providers": WellMade(),
+    "GET /models/{model_id:path}": WellMade(),
+    "GET /ping": WellMade(),
+    "GET /user/activity": WellMade(),
+    "GET /user/activity/log": WellMade(),
+    "GET /user/activity/stats": WellMade(),
+    "GET /user/api-keys": WellMade(),
+    "GET /user/api-keys/audit-logs": WellMade(),
+    "GET /user/api-keys/usage": WellMade(),
+    "GET /user/api-keys/{key_id}": WellMade(),
+    "GET /user/balance": WellMade(),
+    "GET /user/credit-transactions": WellMade(),
+    "GET /user/limit": WellMade(),
+    "GET /user/limits": WellMade(),
+    "GET /user/notifications/preferences": WellMade(),
+    "GET /user/profile": WellMade(),
+    "GET /user/transactions": WellMade(),
+    "GET /v1/generations/{generation_id}": WellMade(),
+    "GET /v1/key": WellMade(),
+    "GET /v1/models": WellMade(),
+    "GET /v1/models/{model_id:path}": WellMade(),
+    "GET /v1/providers": WellMade(),
+    "HEAD /healthz": WellMade(),
+    "PATCH /user/api-keys/{key_id}": _CHANGE_KEY,
+    "PATCH /user/profile": _CHANGE_PROFILE,
+    "POST /auth": _SIGN_IN,
+    "POST /auth/privy": _SIGN_IN,
+    "POST /internal/jobs/{name}": WellMade(),
+    "POST /user/api-keys": WellMade(status=201, body=_sent(name="one more", scopes=["inference"])),
+    "POST /user/api-keys/{key_id}/collect": WellMade(),
+    "POST /user/api-keys/{key_id}/rotate": WellMade(body=_sent(overlap_hours=1)),
+    # Until there is e-mail.
+    "POST /user/notifications/test": WellMade(status=501),
+    "POST /v1/chat/completions": _CHAT,
+    "PUT /user/api-keys/{key_id}": _CHANGE_KEY,
+    "PUT /user/notifications/preferences": WellMade(body=_sent(emails={"news": True}, low_balance_threshold="3.00")),
+    "PUT /user/profile": _CHANGE_PROFILE,
+}
+
+
+def name_of(route: DeclaredRoute) -> str:
+    """Return what a route is found by in REQUESTS."""
+    return f"{route.method} {route.path}"
+
+
+# /healthz is every function's own, and reached as one path.
+ROUTES: dict[str, DeclaredRoute] = {name_of(route): route for route in declared_routes()}
+
+
+def routes_for(admits: str) -> list[DeclaredRoute]:
+    """Return the routes that are declared to let these callers in."""
+    return [route for route in ROUTES.values() if route.access.admits == admits]
+
+
+def path_of(route: DeclaredRoute, belongings: Belongings) -> str:
+    """Put somebody's ids into a path."""
+    values = belongings.path_values
+    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], route.path)
+
+
+async def send(
+    session: aiohttp.ClientSession, route: DeclaredRoute, belongings: Belongings, headers: dict[str, str]
+) -> Answer:
+    """Send a route its well-made request, with somebody's ids in it, and read the whole answer."""
+    make = REQUESTS[name_of(route)].body
+    body = make(belongings) if make else None
+    return await call(session, route.method, path_of(route, belongings), headers, body)
+
+
+async def call(
+    session: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str], body: object = None
+) -> Answer:
+    """Send any request; the session says to which gateway. Whatever it is, no answer has to do with cookies."""
+    async with session.request(method, path, json=body, headers=headers) as response:
+        assert not {"Access-Control-Allow-Credentials", "Set-Cookie"} & set(response.headers)
+        return Answer(response.status, response.headers.copy(), await response.read())
+
+
+def bearer(secret: str) -> dict[str, str]:
+    """Return the header that carries a key or a token."""
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def open_session(gateway: RunningGateway) -> aiohttp.ClientSession:
+    """Open a session whose paths are a gateway's; what it is given as a cookie it does not send again."""
+    return aiohttp.ClientSession(gateway.url, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
