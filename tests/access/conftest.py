@@ -3,7 +3,9 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 import pytest_asyncio
+import redis
 
+from infra.local.ports import LOOPBACK
 from infra.local.stack import LocalStack
 from tests.access.intruders import Intruder, make_intruders
 from tests.access.people import CRON_SECRET, Town
@@ -37,3 +39,11 @@ async def intruders(town: Town) -> list[Intruder]:
 async def session(gateway: RunningGateway) -> AsyncIterator[aiohttp.ClientSession]:
     async with open_session(gateway) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def roomy_address(stack: LocalStack) -> None:
+    """Forget the keys that this address has tried: so many intruders in a minute are more than one may be."""
+    with redis.Redis(LOOPBACK, stack.ports.redis, password=stack.credentials.redis_password) as client:
+        for name in client.scan_iter("gw:address:*"):
+            client.delete(name)
