@@ -96,23 +96,26 @@ async def test_nothing_says_whose_it_was(
     someone: Someone, stack: LocalStack, make_model: Models, privy: PrivyTokens
 ) -> None:
     name, key_name = f"Ada {secrets.token_hex(6)}", f"laptop {secrets.token_hex(6)}"
+    # Nobody else's: other tests' people have addresses and domains too.
+    address = f"198.18.{100 + secrets.randbelow(100)}.{100 + secrets.randbelow(100)}"
+    domain = f"ada-{secrets.token_hex(6)}.example.org"
     await change(someone.session, "PATCH", "/user/profile", name=name, preferences={"called": name})
     await someone.session.create(
         name=key_name,
-        ip_allowlist=["203.0.113.77"],
-        allowed_domains=["ada.example.org"],
+        ip_allowlist=[address],
+        allowed_domains=[domain],
         headers={"Idempotency-Key": "k"},
     )
     run_sql(stack.database_url, "select api.credit_account(%s, 1000000000, 'purchase', 'x')", someone.account_id)
     answer = await someone.key.complete(make_model("tokens=2"), headers={"Idempotency-Key": "kept"})
     assert answer.status == 200
-    personal = (someone.privy_id, someone.mailbox, someone.mailbox.split("@")[0], name, key_name, "203.0.113.77")
+    personal = (someone.privy_id, someone.mailbox, someone.mailbox.split("@")[0], name, key_name, address)
     for text in personal:
         assert list(tables_with(stack, text)), text
     books = AccountBooks(stack.database_url, someone.account_id)
     lines = books.usage_lines()
     assert await _delete(someone.session) == 204
-    for text in (*personal, "ada.example.org"):
+    for text in (*personal, domain):
         assert list(tables_with(stack, text)) == [], text
     left = run_sql(stack.database_url, READ_LEFT, someone.account_id)
     assert left == [("deleted", True, None, None, None, "{}", None, 0, 0, 0, 0)]
