@@ -23,7 +23,7 @@ class Accounts:
     """The accounts of one database, each reached by a key of its own.
 
     policy  closed: StoreUnavailable whenever the store does not answer as it must; a retry is always safe
-    source  infra/supabase/migrations/20261103000400_account.sql
+    source  infra/supabase/migrations/20261103000400_account.sql and 20261103000420_account_end.sql
     """
 
     def __init__(self, database: Database) -> None:
