@@ -1,4 +1,4 @@
-"""How the services are reached that a gateway may have: its stores, model providers, and Privy."""
+"""How the services are reached that a gateway may have: stores, model providers, Privy, Stripe, Resend."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,6 +10,8 @@ from shared.core.variables import Environment, SettingsError, required
 PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
 # Whose keys come over the open net believes whoever answers there.
 TRUSTED_JWKS_ADDRESS = re.compile(r"https://\S+|http://(?:127\.0\.0\.1|localhost)(?::\d+)?/\S*")
+# What goes there is a secret of ours, or money follows from what is answered there.
+TRUSTED_ADDRESS = re.compile(r"https://[^\s/]+(?:/\S*)?|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/\S*)?")
 PRIVY_APP_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
@@ -86,6 +88,95 @@ class PrivySettings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StripeSettings:
+    """The account at Stripe that payments go to.
+
+    webhook_secrets: any of them may have signed, so that one can be rolled
+    api_url: None where Stripe's own is meant
+    """
+
+    secret_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    api_url: str | None
+
+    @classmethod
+    def read(cls, environment: Environment) -> "StripeSettings | None":
+        """Read Stripe's settings; None where nothing is sold.
+
+        raises  SettingsError for one of key and webhook secret without the other
+        """
+        secret_key = environment.get("STRIPE_SECRET_KEY", "").strip()
+        secrets = tuple(secret.strip() for secret in environment.get("STRIPE_WEBHOOK_SECRET", "").split(","))
+        if not secret_key:
+            if any(secrets) or environment.get("STRIPE_URL", "").strip():
+                raise SettingsError("STRIPE_WEBHOOK_SECRET or STRIPE_URL is set but STRIPE_SECRET_KEY is not")
+            return None
+        if not all(secrets):
+            raise SettingsError(
+                "STRIPE_SECRET_KEY is set but STRIPE_WEBHOOK_SECRET is not, or holds an empty one: anybody could tell"
+                " this gateway that he has paid"
+            )
+        return cls(secret_key=secret_key, webhook_secrets=secrets, api_url=_own_address(environment, "STRIPE_URL"))
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """The account at Resend that e-mail leaves by.
+
+    sender: as a mail's From has it: name <address>
+    webhook_secret: None where nobody tells what bounced
+    api_url: None where Resend's own is meant
+    """
+
+    api_key: str = field(repr=False)
+    sender: str
+    webhook_secret: str | None = field(repr=False)
+    api_url: str | None
+
+    @classmethod
+    def read(cls, environment: Environment) -> "MailSettings | None":
+        """Read Resend's settings; None where no e-mail is sent.
+
+        raises  SettingsError for one of key and sender without the other
+        """
+        api_key = environment.get("RESEND_API_KEY", "").strip()
+        sender = environment.get("EMAIL_FROM", "").strip()
+        webhook_secret = environment.get("RESEND_WEBHOOK_SECRET", "").strip()
+        if not api_key:
+            if sender or webhook_secret or environment.get("RESEND_URL", "").strip():
+                raise SettingsError("EMAIL_FROM, RESEND_WEBHOOK_SECRET or RESEND_URL is set but RESEND_API_KEY is not")
+            return None
+        if "@" not in sender:
+            raise SettingsError("RESEND_API_KEY is set but EMAIL_FROM is not: Name <address@your-domain>")
+        return cls(
+            api_key=api_key,
+            sender=sender,
+            webhook_secret=webhook_secret or None,
+            api_url=_own_address(environment, "RESEND_URL"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSettings:
+    """Where people find us: gateway_url leads to this gateway, app_url to the page that they use it by."""
+
+    gateway_url: str
+    app_url: str
+
+    @classmethod
+    def read(cls, environment: Environment) -> "PublicSettings":
+        """Read both addresses; the page is the gateway's console unless told.
+
+        raises  SettingsError
+        """
+        gateway_url = required(environment, "GATEWAY_URL").rstrip("/")
+        _check_address("GATEWAY_URL", gateway_url)
+        app_url = environment.get("APP_URL", "").strip().rstrip("/") or f"{gateway_url}/console"
+        _check_address("APP_URL", app_url)
+        return cls(gateway_url=gateway_url, app_url=app_url)
+
+
 def read_providers(environment: Environment) -> dict[ProviderSlug, ProviderCredentials]:
     """Return the providers that there are credentials for.
 
@@ -109,3 +200,15 @@ def _verification_key(text: str) -> str:
             "PRIVY_VERIFICATION_KEY is not the key that Privy's dashboard shows; copy it again, as it is"
         )
     return key
+
+
+def _own_address(environment: Environment, name: str) -> str | None:
+    address = environment.get(name, "").strip().rstrip("/")
+    if address:
+        _check_address(name, address)
+    return address or None
+
+
+def _check_address(name: str, address: str) -> None:
+    if not TRUSTED_ADDRESS.fullmatch(address):
+        raise SettingsError(f"{name} must begin with https://, not {address!r}")

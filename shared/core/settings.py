@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from shared.core.ids import ProviderSlug
-from shared.core.integrations import PrivySettings, ProviderCredentials, StoreSettings, read_providers
+from shared.core.integrations import (
+    MailSettings,
+    PrivySettings,
+    ProviderCredentials,
+    PublicSettings,
+    StoreSettings,
+    StripeSettings,
+    read_providers,
+)
 from shared.core.platform import AddressSource, read_address_source
 from shared.core.variables import Environment, SettingsError, positive_int, required
 
@@ -44,11 +52,15 @@ class ScheduledSettings:
 
     providers: those that can be asked afterwards what an answer used
     secret_keys are newest first; keys that rotate by themselves get their new secrets under the first
+    stripe, mail: None where nothing is sold, no e-mail is sent
     """
 
     stores: StoreSettings
     secret_keys: tuple[str, ...] = field(repr=False)
     providers: Mapping[ProviderSlug, ProviderCredentials]
+    stripe: StripeSettings | None
+    mail: MailSettings | None
+    public: PublicSettings
     cron_secret: str | None = field(repr=False)
 
     @classmethod
@@ -64,6 +76,9 @@ class ScheduledSettings:
             stores=StoreSettings.read(environment),
             secret_keys=_secret_keys(environment),
             providers=read_providers(environment),
+            stripe=StripeSettings.read(environment),
+            mail=MailSettings.read(environment),
+            public=PublicSettings.read(environment),
             cron_secret=cron_secret or None,
         )
 
@@ -98,12 +113,84 @@ class AuthSettings(DeskSettings):
     """What the function of sign-ins needs."""
 
 
-class AccountSettings(DeskSettings):
-    """What the function of people's accounts needs."""
-
-
 class KeysSettings(DeskSettings):
     """What the function of people's keys needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings(DeskSettings):
+    """What the function of people's accounts needs; mail: None where no e-mail is sent."""
+
+    mail: MailSettings | None
+    public: PublicSettings
+
+    @classmethod
+    def read(cls, environment: Environment) -> "AccountSettings":
+        """Read the function's settings.
+
+        raises  SettingsError
+        """
+        desk = DeskSettings.read(environment)
+        return cls(
+            stores=desk.stores,
+            secret_keys=desk.secret_keys,
+            address_source=desk.address_source,
+            privy=desk.privy,
+            mail=MailSettings.read(environment),
+            public=PublicSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BillingSettings(AccountSettings):
+    """What the function of plans and payments needs; stripe: None where nothing is sold."""
+
+    stripe: StripeSettings | None
+
+    @classmethod
+    def read(cls, environment: Environment) -> "BillingSettings":
+        """Read the function's settings.
+
+        raises  SettingsError
+        """
+        account = AccountSettings.read(environment)
+        return cls(
+            stores=account.stores,
+            secret_keys=account.secret_keys,
+            address_source=account.address_source,
+            privy=account.privy,
+            mail=account.mail,
+            public=account.public,
+            stripe=StripeSettings.read(environment),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StripeWebhookSettings:
+    """What the function needs that Stripe calls; stripe, mail: None where nothing is sold, no e-mail is sent.
+
+    secret_keys are newest first
+    """
+
+    stores: StoreSettings
+    secret_keys: tuple[str, ...] = field(repr=False)
+    stripe: StripeSettings | None
+    mail: MailSettings | None
+    public: PublicSettings
+
+    @classmethod
+    def read(cls, environment: Environment) -> "StripeWebhookSettings":
+        """Read the function's settings.
+
+        raises  SettingsError
+        """
+        return cls(
+            stores=StoreSettings.read(environment),
+            secret_keys=_secret_keys(environment),
+            stripe=StripeSettings.read(environment),
+            mail=MailSettings.read(environment),
+            public=PublicSettings.read(environment),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Plans, trials, payments, codes: what is bought and what is given."""

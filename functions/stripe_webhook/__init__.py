@@ -1,0 +1,1 @@
+"""Where Stripe tells what has happened."""

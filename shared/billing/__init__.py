@@ -1,0 +1,1 @@
+"""What is sold: plans, credits, and the payments that Stripe takes for them."""

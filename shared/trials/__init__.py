@@ -1,0 +1,1 @@
+"""What is given once to a person: trials, codes, referrals."""
