@@ -70,7 +70,7 @@ def _verdict(position: int, use: SecretUse | None) -> str:
     if use.sessions:
         prices.append(f"whoever is signed in signs in anew ({use.sessions})")
     if use.people:
-        prices.append(f"whoever had his trial and left is not known again ({use.people})")
+        prices.append(f"whoever was given something once may be given it again ({use.people})")
     return f"may go; then {', and '.join(prices)}" if prices else NOTHING_YET
 
 
@@ -81,7 +81,7 @@ def _counted(use: SecretUse | None) -> str:
         "keys": use.keys,
         "sign-ins": use.sessions,
         "secrets to be collected": use.pending,
-        "people remembered for the one trial": use.people,
+        "marks of what people were given once": use.people,
     }
     return ", ".join(f"{what}: {count}" for what, count in counts.items() if count) or "nothing"
 

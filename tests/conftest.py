@@ -6,9 +6,11 @@ import pytest
 
 from infra.local.stack import ROOT, LocalStack
 from tests.harness.gateways import Gateways, RunningGateway
+from tests.harness.mail import MailCatcher
 from tests.harness.privy import PrivyTokens
 from tests.harness.sessions import take_free_stack
 from tests.harness.simulator import Simulator
+from tests.harness.stripe import StripeDouble
 from tests.harness.tenants import Models, Tenants
 from tests.harness.wire import Wire
 
@@ -72,6 +74,25 @@ def tenant(stack: LocalStack) -> Tenants:
 def privy(stack: LocalStack) -> PrivyTokens:
     """Tokens of the Privy that the stack's gateways believe."""
     return PrivyTokens(stack.privy_key)
+
+
+@pytest.fixture
+def stripe_double(stack: LocalStack) -> Iterator[StripeDouble]:
+    """Stripe's double, with an empty memory; `stripe_double.tell(gateway)` has its events sent there."""
+    double = StripeDouble(stack.stripe_url)
+    double.reset()
+    yield double
+    double.close()
+
+
+@pytest.fixture
+def mail_catcher(stack: LocalStack) -> Iterator[MailCatcher]:
+    """Whoever plays Resend, with an empty memory."""
+    catcher = MailCatcher(stack.mail_url)
+    catcher.reset()
+    yield catcher
+    catcher.reset()
+    catcher.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from functions.account import lines, notifications, routes
+from functions.account import lines, mail_routes, notifications, routes
 from functions.account.resources import open_resources
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
@@ -12,5 +12,6 @@ router = APIRouter()
 router.include_router(routes.router)
 router.include_router(lines.router)
 router.include_router(notifications.router)
+router.include_router(mail_routes.router)
 app = create_app("account", router, keep_open(open_resources))
 handler = LambdaHandler(app)

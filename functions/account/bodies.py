@@ -63,6 +63,7 @@ class EmailKinds(_Fields):
     trial: StrictBool = True
     payments: StrictBool = True
     keys: StrictBool = True
+    usage_report: StrictBool = True
     news: StrictBool = False
 
 

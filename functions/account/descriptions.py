@@ -4,7 +4,7 @@ from typing import Any
 
 from functions.account.bodies import Confirmation, EmailChanges, ProfileChanges
 from functions.account.line_views import ActivityView, StatsView, TransactionView
-from functions.account.views import BalanceView, EmailPreferencesView, LimitsView, ProfileView
+from functions.account.views import BalanceView, EmailPreferencesView, LimitsView, ProfileView, TestEmailView
 from shared.usage.types import OUTCOMES
 from shared.web.openapi import OnDemand, answer_of, body_of, list_of
 
@@ -15,6 +15,10 @@ _IDEMPOTENCY_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type"
 
 def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema}
+
+
+def _signed(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": True, "schema": _TEXT}
 
 
 def _with(parameters: list[dict[str, Any]], description: dict[str, Any]) -> dict[str, Any]:
@@ -51,4 +55,19 @@ ACTIVITY = OnDemand(
 STATS = OnDemand(lambda: _with([_query("from", _DAY), _query("to", _DAY)], answer_of(StatsView)))
 EMAILS = OnDemand(lambda: answer_of(EmailPreferencesView))
 UPDATE_EMAILS = OnDemand(lambda: body_of(EmailChanges) | answer_of(EmailPreferencesView))
-TEST_EMAIL = OnDemand(lambda: {"parameters": [_IDEMPOTENCY_KEY]})
+TEST_EMAIL = OnDemand(lambda: {"parameters": [_IDEMPOTENCY_KEY]} | answer_of(TestEmailView, status=202))
+RESEND_EVENT = OnDemand(
+    lambda: {
+        "parameters": [_signed(name) for name in ("svix-id", "svix-timestamp", "svix-signature")],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {"200": {"description": "What the event says is written down."}},
+    }
+)
+UNSUBSCRIBE = OnDemand(
+    lambda: {
+        "parameters": [_query("token", _TEXT) | {"required": True}],
+        "responses": {
+            status: {"description": "A page.", "content": {"text/html": {"schema": _TEXT}}} for status in ("200", "400")
+        },
+    }
+)

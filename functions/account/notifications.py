@@ -7,12 +7,16 @@ from starlette.responses import Response
 from functions.account import descriptions
 from functions.account.bodies import read_email_changes
 from functions.account.resources import ask, enter, resources_of
-from functions.account.views import email_preferences_view
+from functions.account.views import TestEmailView, email_preferences_view
 from shared.core.errors import NotConfigured
+from shared.core.receipts import note_replay
+from shared.flows.own_receipt import own_receipt
+from shared.flows.send_email import send_at_once
 from shared.web.access import requires
 from shared.web.answers import json_answer
+from shared.web.context import context_of
 from shared.web.json_body import read_json_object
-from shared.web.receipts import read_idempotency_key
+from shared.web.receipts import read_receipt
 
 router = APIRouter()
 
@@ -35,15 +39,24 @@ async def change_preferences(request: Request) -> Response:
     return json_answer(email_preferences_view(answer))
 
 
-@router.post("/user/notifications/test", openapi_extra=descriptions.TEST_EMAIL, response_class=Response)
+@router.post(
+    "/user/notifications/test", status_code=202, openapi_extra=descriptions.TEST_EMAIL, response_class=Response
+)
 @requires("account:write")
 async def send_test(request: Request) -> Response:
     """Send the owner an e-mail, where this gateway can send any.
 
     raises  NotConfigured
     """
-    caller, accounts = await enter(request), resources_of(request).accounts
-    read_idempotency_key(request)
-    # Who may not do it is told that, and not what the operator lacks.
-    await ask(request, caller, accounts.read_email_preferences)
-    raise NotConfigured("This gateway sends no e-mail: its operator has not set it up.")
+    caller, resources = await enter(request), resources_of(request)
+    given = await read_receipt(request, resources.settings.secret_keys)
+    if resources.mails.resend is None:
+        # Who may not do it is told that, and not what the operator lacks.
+        await ask(request, caller, resources.accounts.read_email_preferences)
+        raise NotConfigured("This gateway sends no e-mail: its operator has not set it up.")
+    receipt = own_receipt(given, caller, resources.settings.secret_keys)
+    told = await ask(request, caller, lambda caller: resources.mails.outbox.request_test(caller, receipt))
+    if told.is_replayed:
+        note_replay(context_of(request.scope).answer_headers)
+    await send_at_once(resources.mails, told.account_id)
+    return json_answer(TestEmailView(to=told.address), 202)

@@ -7,11 +7,14 @@ import msgspec
 from starlette.requests import Request
 
 from shared.accounts.store import Accounts
+from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
+from shared.clients.resend import open_resend
 from shared.core.caller import Caller
 from shared.core.settings import AccountSettings
 from shared.core.verdicts import Refused
 from shared.flows.ask import Desk, Told, ask_within_limits
+from shared.flows.send_email import MailMeans, open_mail_means
 from shared.usage.store import UsageBooks
 from shared.web.auth import Authenticator
 from shared.web.context import context_of
@@ -27,6 +30,7 @@ class AccountResources(msgspec.Struct, frozen=True):
     desk: Desk
     accounts: Accounts
     usage: UsageBooks
+    mails: MailMeans
 
 
 @asynccontextmanager
@@ -36,13 +40,15 @@ async def open_resources() -> AsyncIterator[AccountResources]:
     raises  SettingsError, ParametersUnavailable
     """
     settings = AccountSettings.read(await load_environment())
-    async with open_desk(settings) as opened:
+    async with open_desk(settings) as opened, open_session() as session:
+        database = opened.desk.database
         yield AccountResources(
             settings=settings,
             authenticator=opened.authenticator,
             desk=opened.desk,
-            accounts=Accounts(opened.desk.database),
-            usage=UsageBooks(opened.desk.database),
+            accounts=Accounts(database),
+            usage=UsageBooks(database),
+            mails=open_mail_means(database, open_resend(session, settings.mail), settings.public, settings.secret_keys),
         )
 
 

@@ -63,5 +63,5 @@ async def end_account(request: Request) -> Response:
     caller, resources = await enter(request), resources_of(request)
     confirm_deletion(await read_json_object(request))
     headers = context_of(request.scope).answer_headers
-    await delete_account(resources.desk, resources.accounts, caller, resources.settings.secret_keys, headers)
+    await delete_account(resources.desk, resources.accounts, caller, headers)
     return Response(status_code=204)

@@ -14,11 +14,11 @@ from shared.accounts.types import (
     LotKind,
     Preference,
     Profile,
-    Quota,
     SpendPeriod,
 )
 from shared.core.ids import format_user_id
 from shared.core.money import Nanos, ceil_div, format_dollars
+from shared.core.terms import Quota
 from shared.core.verdicts import MinuteLimits
 from shared.limits.standing import Standing, Standings, Use
 
@@ -73,6 +73,7 @@ class EmailsView(msgspec.Struct, kw_only=True):
     trial: bool
     payments: bool
     keys: bool
+    usage_report: bool
     news: bool
 
 
@@ -81,6 +82,14 @@ class EmailPreferencesView(msgspec.Struct, kw_only=True):
 
     emails: EmailsView
     low_balance_threshold: str | None
+
+
+class TestEmailView(msgspec.Struct, kw_only=True):
+    """POST /user/notifications/test: the mail is on its way, at once or within minutes."""
+
+    __test__ = False
+    object: Literal["email"] = "email"
+    to: str
 
 
 class UseView(msgspec.Struct, kw_only=True):

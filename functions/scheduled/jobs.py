@@ -4,12 +4,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from functions.scheduled.resources import ScheduledResources
 from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
+from shared.flows.expire_trials import expire_trials
+from shared.flows.reconcile_payments import reconcile_payments
+from shared.flows.report_usage import forget_mails, report_usage
 from shared.flows.roll_up_usage import roll_up_usage
 from shared.flows.rotate_keys import rotate_due_keys
+from shared.flows.send_email import empty_outbox
+from shared.flows.sweep_billing import sweep_billing
 from shared.flows.sweep_settlements import sweep_settlements
 
 # What a job did, in numbers whose names say of what.
@@ -60,10 +67,42 @@ async def _usage_roll_up(resources: ScheduledResources) -> Counts:
     return {"accounts_closed": rolled.closed, "accounts_summed": rolled.summed}
 
 
+async def _outbox(resources: ScheduledResources) -> Counts:
+    emptied = await empty_outbox(resources.mails)
+    return {"mails_sent": emptied.sent, "mails_waiting": emptied.waiting, "dead_letters": emptied.dead}
+
+
+async def _monthly_reports(resources: ScheduledResources) -> Counts:
+    outbox = resources.mails.outbox
+    return {"reports": await report_usage(outbox), "mails_forgotten": await forget_mails(outbox)}
+
+
+async def _trial_expiry(resources: ScheduledResources) -> Counts:
+    counts = await expire_trials(resources.trials)
+    return {"trials_ended": counts.ended, "trials_reminded": counts.reminded}
+
+
+async def _billing_sweep(resources: ScheduledResources) -> Counts:
+    if resources.billing is None:
+        return {}
+    return msgspec.structs.asdict(await sweep_billing(resources.billing.sync))
+
+
+async def _reconcile(resources: ScheduledResources) -> Counts:
+    if resources.billing is None:
+        return {}
+    return msgspec.structs.asdict(await reconcile_payments(resources.billing))
+
+
 JOBS: Mapping[str, Job] = MappingProxyType(
     {
+        "billing_sweep": _billing_sweep,
         "key_rotation": _key_rotation,
+        "monthly_reports": _monthly_reports,
+        "outbox": _outbox,
+        "reconcile": _reconcile,
         "settlement_sweep": _settlement_sweep,
+        "trial_expiry": _trial_expiry,
         "usage_roll_up": _usage_roll_up,
     }
 )

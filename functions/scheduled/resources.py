@@ -6,21 +6,29 @@ from contextlib import asynccontextmanager
 import msgspec
 from fastapi import FastAPI
 
+from shared.billing.reconciliation import Reconciliation
 from shared.clients.database import Database
 from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
 from shared.clients.parameter_store import load_environment
 from shared.clients.redis import Redis
+from shared.clients.resend import open_resend
+from shared.clients.stripe.client import Stripe, open_stripe
 from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.settings import ScheduledSettings
 from shared.flows.inference import configure_providers
 from shared.flows.manage_keys import ROTATED
+from shared.flows.reconcile_payments import ReconcileMeans
 from shared.flows.rotate_keys import RotationMeans
+from shared.flows.send_email import MailMeans, open_mail_means
 from shared.flows.settle_late import LateMeans
+from shared.flows.sync_means import open_sync_means
 from shared.keys.store import KeyStore
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
+from shared.limits.store import Limiter
+from shared.trials.store import Trials
 from shared.usage.store import UsageBooks
 from shared.web.resources import kept_resources
 
@@ -35,6 +43,9 @@ class ScheduledResources(msgspec.Struct, frozen=True):
     settlements: LateMeans
     rotations: RotationMeans
     usage: UsageBooks
+    mails: MailMeans
+    billing: ReconcileMeans | None
+    trials: Trials
 
 
 @asynccontextmanager
@@ -63,7 +74,20 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 secret_keys=settings.secret_keys,
             ),
             usage=UsageBooks(database),
+            trials=Trials(database),
+            billing=_billing(open_stripe(session, settings.stripe), database, redis, settings.secret_keys),
+            mails=open_mail_means(database, open_resend(session, settings.mail), settings.public, settings.secret_keys),
         )
+
+
+def _billing(
+    stripe: Stripe | None, database: Database, redis: Redis, secret_keys: tuple[str, ...]
+) -> ReconcileMeans | None:
+    """Return what payments are compared and mended with; None where nothing is sold."""
+    if stripe is None:
+        return None
+    sync = open_sync_means(stripe, database, Limiter(redis, wall_clock_ms), secret_keys)
+    return ReconcileMeans(sync=sync, books=Reconciliation(database), clock_ms=wall_clock_ms)
 
 
 def resources_of(app: FastAPI) -> ScheduledResources:

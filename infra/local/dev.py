@@ -9,12 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from infra.local.environment import developer_environment, gateway_environment, write_environment
+from infra.local.environment import (
+    STRIPE_WEBHOOK_SECRET,
+    developer_environment,
+    gateway_environment,
+    write_environment,
+)
 from infra.local.gateway_service import gateway_service
 from infra.local.ports import LOOPBACK, is_free
 from infra.local.processes import StackError
+from infra.local.scheduler import scheduler_service
 from infra.local.seed import seed_demo_account
 from infra.local.stack import LocalStack
+from infra.local.stripe_double.service import tell_events
 
 DEFAULT_PORT = "8000"
 DEMO_MODEL = "openai/gpt-5-mini"
@@ -59,10 +66,13 @@ def _start(stack: LocalStack, port: int, data_folder: Path) -> str:
     stack.start()
     with _step("demo account"):
         api_key = seed_demo_account(stack, data_folder / "dev" / "demo_key")
+    url = f"http://{LOOPBACK}:{port}"
     with _step("gateway"):
-        environment = {**os.environ, **gateway_environment(stack, os.environ)}
+        environment = {**os.environ, **gateway_environment(stack, os.environ, gateway_url=url)}
         stack.start_service(gateway_service(port, environment, has_log=False))
-    variables = developer_environment(stack, f"http://{LOOPBACK}:{port}", api_key)
+        tell_events(stack.ports.stripe, url=f"{url}/webhooks/stripe", secret=STRIPE_WEBHOOK_SECRET)
+        stack.start_service(scheduler_service(environment))
+    variables = developer_environment(stack, url, api_key)
     write_environment(data_folder / "dev.env", variables)
     print(f"ready in {time.monotonic() - began_s:.1f} s", flush=True)
     return api_key
@@ -78,6 +88,9 @@ def _greet(stack: LocalStack, port: int, api_key: str) -> None:
         f" -H 'Content-Type: application/json' -d '{body}'\n",
         flush=True,
     )
+    # Who has an account at Resend sends by it.
+    if not os.environ.get("RESEND_API_KEY"):
+        print(f"E-mails are caught, and shown at {stack.mail_url}\n", flush=True)
     # Who has an app at Privy signs in there.
     if not os.environ.get("PRIVY_APP_ID"):
         print(f"Sign in as someone new, by a token of the local Privy issuer:\n\n{_sign_in(stack, url)}\n", flush=True)

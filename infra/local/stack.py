@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from infra.local.credentials import Credentials, load_or_create_credentials
+from infra.local.mail_catcher.service import mail_service
 from infra.local.migrate import MIGRATIONS_FOLDER, apply_migrations, apply_seed
 from infra.local.ports import LOOPBACK, answers_http, choose_free_ports
 from infra.local.postgres import SUPERUSER, bootstrap_cluster, database_url, postgres_service, prepare_cluster
@@ -23,6 +24,7 @@ from infra.local.privy_tokens import SigningKey
 from infra.local.process_records import end_leftovers
 from infra.local.processes import Processes, Service, StackError
 from infra.local.redis import redis_rest_service, redis_service
+from infra.local.stripe_double.service import stripe_service
 from infra.local.supabase_front import HEALTH_PATH
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,8 @@ class Ports:
     redis_rest: int
     simulator: int
     privy: int
+    stripe: int
+    mail: int
 
 
 def silent_step(_: str) -> AbstractContextManager[None]:
@@ -50,7 +54,7 @@ def silent_step(_: str) -> AbstractContextManager[None]:
 
 
 class LocalStack:
-    """PostgreSQL, PostgREST, the front before it, Redis, its REST emulator, the provider simulator and a Privy issuer.
+    """PostgreSQL, PostgREST and its front, Redis and its REST emulator; who plays providers, Privy, Stripe, Resend.
 
     keeps_data: a later start finds what this one left; else the folder is wiped and nothing waits for the disk.
     """
@@ -66,7 +70,7 @@ class LocalStack:
         for name in ("run", "logs"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self._folder / "run", self._folder / "logs")
-        self.ports = Ports(*choose_free_ports(8))
+        self.ports = Ports(*choose_free_ports(10))
         self.credentials: Credentials = load_or_create_credentials(self._folder / "credentials.json")
 
     @property
@@ -88,6 +92,20 @@ class LocalStack:
     def privy_url(self) -> str:
         """Where tokens are issued as Privy issues them."""
         return f"http://{LOOPBACK}:{self.ports.privy}"
+
+    @property
+    def stripe_url(self) -> str:
+        """Where payments are made as at Stripe."""
+        return f"http://{LOOPBACK}:{self.ports.stripe}"
+
+    @property
+    def _stripe_path(self) -> Path:
+        return self._folder / "stripe.pickle"
+
+    @property
+    def mail_url(self) -> str:
+        """Where e-mails are caught, and shown on a page."""
+        return f"http://{LOOPBACK}:{self.ports.mail}"
 
     @property
     def jwks_url(self) -> str:
@@ -121,7 +139,8 @@ class LocalStack:
         """
         self.take_folder()
         self._wipe()
-        for service in (self._redis(), self._redis_rest(), self._front(), self._simulator(), self._privy()):
+        others = (self._simulator(), self._privy(), self._stripe(), self._mail())
+        for service in (self._redis(), self._redis_rest(), self._front(), *others):
             self.processes.start(service)
         with self._step("PostgreSQL"):
             folder = self._folder / "postgres"
@@ -131,7 +150,9 @@ class LocalStack:
         with self._step("migrations and seed"):
             apply_migrations(self.database_url, self._migrations)
             apply_seed(self.database_url)
-        with self._step("PostgREST, Redis, the provider simulator, the Privy issuer"):
+        with self._step(
+            "PostgREST, Redis, the provider simulator, the Privy issuer, the Stripe double, the mail catcher"
+        ):
             self.processes.start(self._postgrest())
             for name in self.processes.names():
                 self.processes.wait_ready(name)
@@ -189,7 +210,8 @@ class LocalStack:
 
     def stop(self) -> None:
         """Stop everything: first what uses the stores, so that it can finish its work, then the stores."""
-        stores = ("supabase-front", "redis-rest", "postgrest", "redis", "simulator", "privy-issuer")
+        doubles = ("simulator", "privy-issuer", "stripe", "mail-catcher")
+        stores = ("supabase-front", "redis-rest", "postgrest", "redis", *doubles)
         self.processes.stop(*(name for name in self.processes.names() if name not in (*stores, "postgres")))
         self.processes.stop(*stores)
         self.processes.stop("postgres")
@@ -215,6 +237,8 @@ class LocalStack:
             "supabase-front": self._front,
             "simulator": self._simulator,
             "privy-issuer": self._privy,
+            "stripe": self._stripe,
+            "mail-catcher": self._mail,
         }[name]()
 
     def _postgres(self) -> Service:
@@ -259,3 +283,9 @@ class LocalStack:
             environment={"PYTHONPATH": str(ROOT)},
             is_ready=lambda: answers_http(self.ports.privy, PRIVY_HEALTH_PATH),
         )
+
+    def _stripe(self) -> Service:
+        return stripe_service(self.ports.stripe, self._stripe_path if self._keeps_data else None)
+
+    def _mail(self) -> Service:
+        return mail_service(self.ports.mail)

@@ -1,9 +1,16 @@
 -- What a new installation starts with. Applying it again changes nothing but corrected values.
-insert into gateway.plans (id, name, requests_per_minute, tokens_per_minute, concurrency,
-                           requests_per_day, tokens_per_day, requests_per_month, tokens_per_month)
-values ('free', 'Free', 20, 200000, 4, 500, 2000000, 5000, 20000000),
-       ('pay_as_you_go', 'Pay as you go', 600, 4000000, 64, null, null, null, null)
-on conflict (id) do nothing;
+insert into gateway.plans (id, name, description, requests_per_minute, tokens_per_minute, concurrency,
+                           requests_per_day, tokens_per_day, requests_per_month, tokens_per_month,
+                           monthly_price_cents, yearly_price_cents, monthly_allowance_nanos, features, rank, is_offered)
+values ('free', 'Free', 'For trying things out.', 20, 200000, 4, 500, 2000000, 5000, 20000000,
+        0, 0, 0, '{All models,A trial to begin with}', 0, true),
+       ('pay_as_you_go', 'Pay as you go', 'Credit that does not expire, bought as it is needed.', 600, 4000000, 64, null, null, null, null,
+        0, 0, 0, '{All models,No daily or monthly quota,A bonus on larger purchases}', 1, true),
+       ('dev', 'Dev', 'For one developer: credit for each month, and higher limits.', 1200, 8000000, 128, null, null, null, null,
+        2900, 29000, 25000000000, '{All models,Credit each month,No daily or monthly quota,Two months free when paid yearly}', 2, true),
+       ('team', 'Team', 'For a team: more credit for each month, and the highest limits.', 3000, 20000000, 256, null, null, null, null,
+        9900, 99000, 90000000000, '{All models,Credit each month,No daily or monthly quota,Two months free when paid yearly}', 3, true)
+on conflict do nothing;
 
 insert into gateway.models (id, name, description, context_length, max_output_tokens, image_input_tokens, input_modalities, supported_parameters)
 values ('openai/gpt-5-mini', 'GPT-5 mini', 'A fast, inexpensive reasoning model.', 400000, 128000, 1536, '{text,image}', '{tools,response_format,max_tokens,seed,reasoning}'),

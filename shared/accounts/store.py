@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from shared.accounts.types import (
     AccountBalance,
     AccountLimits,
     Deleted,
     EmailPreferences,
-    Leaver,
     Person,
-    PersonChanged,
     Profile,
 )
 from shared.clients.database import Database
@@ -23,7 +19,7 @@ class Accounts:
     """The accounts of one database, each reached by a key of its own.
 
     policy  closed: StoreUnavailable whenever the store does not answer as it must; a retry is always safe
-    source  infra/supabase/migrations/20261103000400_account.sql and 20261103000420_account_end.sql
+    source  infra/supabase/migrations/20261103000400_account.sql and 20261104000480_account_end.sql
     """
 
     def __init__(self, database: Database) -> None:
@@ -86,16 +82,12 @@ class Accounts:
         """
         return await self._ask("read_person", caller, Person | Refused)  # type: ignore[arg-type]
 
-    async def delete_account(self, caller: Caller, leaver: Leaver) -> Deleted | PersonChanged | Refused:
+    async def delete_account(self, caller: Caller) -> Deleted | Refused:
         """End the account: its keys, what says whose it is, what is kept of answers. The ledger stays.
 
         raises  StoreUnavailable; a second call finds no key any more and is refused as unknown
         """
-        return await self._database.call(
-            "delete_account",
-            {"p_caller": caller.to_json(), "p_leaver": msgspec.to_builtins(leaver)},
-            Deleted | PersonChanged | Refused,  # type: ignore[arg-type]
-        )
+        return await self._ask("delete_account", caller, Deleted | Refused)  # type: ignore[arg-type]
 
     async def _ask[Answer](self, function: str, caller: Caller, answer: type[Answer]) -> Answer:
         return await self._database.call(function, {"p_caller": caller.to_json()}, answer)

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.core.ids import AccountId, PrivyId
 from shared.core.money import Nanos
+from shared.core.terms import Quotas
 from shared.core.verdicts import LimitsPolicy
 
 AccountStatus = Literal["active", "suspended", "deleted"]
@@ -69,23 +70,6 @@ class EmailPreferences(msgspec.Struct, frozen=True, tag_field="verdict", tag="em
     policy: LimitsPolicy
 
 
-class Quota(msgspec.Struct, frozen=True):
-    """What the plan allows in a day or month (UTC), None without a limit, and what is used of it."""
-
-    resets_at: str
-    requests_limit: int | None
-    requests_used: int
-    tokens_limit: int | None
-    tokens_used: int
-
-
-class Quotas(msgspec.Struct, frozen=True):
-    """Both periods."""
-
-    day: Quota
-    month: Quota
-
-
 class KeyAllowance(msgspec.Struct, frozen=True):
     """What the key allows; spent counts what is held for requests under way."""
 
@@ -114,24 +98,9 @@ class Person(msgspec.Struct, frozen=True, tag_field="verdict", tag="person"):
     policy: LimitsPolicy
 
 
-class Leaver(msgspec.Struct, frozen=True):
-    """Whose account is deleted, and the HMACs (hexadecimal) that he is remembered by."""
-
-    privy_id: PrivyId | None
-    privy_id_hmac: str | None
-    email_normalised: str | None
-    email_hmac: str | None
-
-
 class Deleted(msgspec.Struct, frozen=True, tag_field="verdict", tag="deleted"):
     """The account is gone; fingerprints: what its keys and its sign-in were known by."""
 
     account_id: AccountId
     fingerprints: tuple[str, ...]
-    policy: LimitsPolicy
-
-
-class PersonChanged(msgspec.Struct, frozen=True, tag_field="verdict", tag="person_changed"):
-    """Between looking and deleting the owner's e-mail became another."""
-
     policy: LimitsPolicy

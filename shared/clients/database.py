@@ -14,7 +14,7 @@ ATTEMPTS = 2
 # Enough of a database error's message to find its cause; its details are not logged, they may quote rows.
 ERROR_TEXT_LENGTH = 200
 
-Argument = str | int | bool | None | Sequence[str] | Mapping[str, object]
+Argument = str | int | bool | None | Sequence[object] | Mapping[str, object]
 
 
 class Database:

@@ -1,5 +1,6 @@
 """How the services are reached that a gateway may have: stores, model providers, Privy, Stripe, Resend."""
 
+import base64
 import re
 from dataclasses import dataclass, field
 
@@ -12,6 +13,10 @@ PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
 TRUSTED_JWKS_ADDRESS = re.compile(r"https://\S+|http://(?:127\.0\.0\.1|localhost)(?::\d+)?/\S*")
 # What goes there is a secret of ours, or money follows from what is answered there.
 TRUSTED_ADDRESS = re.compile(r"https://[^\s/]+(?:/\S*)?|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/\S*)?")
+# Payments and e-mails lead back to us.
+TOLD_BY = ("APP_URL", "STRIPE_SECRET_KEY", "RESEND_API_KEY")
+# Svix makes them of 24 bytes or more.
+SHORTEST_SIGNING_SECRET_BYTES = 16
 PRIVY_APP_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
@@ -94,17 +99,20 @@ class StripeSettings:
 
     webhook_secrets: any of them may have signed, so that one can be rolled
     api_url: None where Stripe's own is meant
+    is_taxed: Stripe works out taxes and adds them to what is sold
     """
 
     secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(repr=False)
     api_url: str | None
+    is_taxed: bool = False
 
     @classmethod
     def read(cls, environment: Environment) -> "StripeSettings | None":
         """Read Stripe's settings; None where nothing is sold.
 
-        raises  SettingsError for one of key and webhook secret without the other
+        raises  SettingsError for one of key and webhook secret without the other, and for a switch that is neither
+                true nor false
         """
         secret_key = environment.get("STRIPE_SECRET_KEY", "").strip()
         secrets = tuple(secret.strip() for secret in environment.get("STRIPE_WEBHOOK_SECRET", "").split(","))
@@ -117,7 +125,12 @@ class StripeSettings:
                 "STRIPE_SECRET_KEY is set but STRIPE_WEBHOOK_SECRET is not, or holds an empty one: anybody could tell"
                 " this gateway that he has paid"
             )
-        return cls(secret_key=secret_key, webhook_secrets=secrets, api_url=_own_address(environment, "STRIPE_URL"))
+        return cls(
+            secret_key=secret_key,
+            webhook_secrets=secrets,
+            api_url=_own_address(environment, "STRIPE_URL"),
+            is_taxed=_switch(environment.get("STRIPE_AUTOMATIC_TAX", ""), "STRIPE_AUTOMATIC_TAX"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +151,8 @@ class MailSettings:
     def read(cls, environment: Environment) -> "MailSettings | None":
         """Read Resend's settings; None where no e-mail is sent.
 
-        raises  SettingsError for one of key and sender without the other
+        raises  SettingsError for one of key and sender without the other, and for a webhook secret that is none:
+                anybody could sign with what is left of it
         """
         api_key = environment.get("RESEND_API_KEY", "").strip()
         sender = environment.get("EMAIL_FROM", "").strip()
@@ -149,6 +163,8 @@ class MailSettings:
             return None
         if "@" not in sender:
             raise SettingsError("RESEND_API_KEY is set but EMAIL_FROM is not: Name <address@your-domain>")
+        if webhook_secret and not _is_svix_secret(webhook_secret):
+            raise SettingsError("RESEND_WEBHOOK_SECRET is not a signing secret as Resend's dashboard shows it: whsec_…")
         return cls(
             api_key=api_key,
             sender=sender,
@@ -159,7 +175,10 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True)
 class PublicSettings:
-    """Where people find us: gateway_url leads to this gateway, app_url to the page that they use it by."""
+    """Where people find us: gateway_url leads to this gateway, app_url to the page that they use it by.
+
+    Both are empty where nothing is sold and no e-mail is sent: then nobody is told them.
+    """
 
     gateway_url: str
     app_url: str
@@ -170,7 +189,11 @@ class PublicSettings:
 
         raises  SettingsError
         """
-        gateway_url = required(environment, "GATEWAY_URL").rstrip("/")
+        gateway_url = environment.get("GATEWAY_URL", "").strip().rstrip("/")
+        if not gateway_url:
+            if told := [name for name in TOLD_BY if environment.get(name, "").strip()]:
+                raise SettingsError(f"{told[0]} is set but GATEWAY_URL is not")
+            return cls(gateway_url="", app_url="")
         _check_address("GATEWAY_URL", gateway_url)
         app_url = environment.get("APP_URL", "").strip().rstrip("/") or f"{gateway_url}/console"
         _check_address("APP_URL", app_url)
@@ -200,6 +223,20 @@ def _verification_key(text: str) -> str:
             "PRIVY_VERIFICATION_KEY is not the key that Privy's dashboard shows; copy it again, as it is"
         )
     return key
+
+
+def _is_svix_secret(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.removeprefix("whsec_"), validate=True)) >= SHORTEST_SIGNING_SECRET_BYTES
+    except ValueError:
+        return False
+
+
+def _switch(text: str, name: str) -> bool:
+    word = text.strip().lower()
+    if word not in {"", "true", "false"}:
+        raise SettingsError(f"{name} is true or false, not {text!r}")
+    return word == "true"
 
 
 def _own_address(environment: Environment, name: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import NewType
 Nanos = NewType("Nanos", int)
 
 NANOS_PER_DOLLAR = 1_000_000_000
+NANOS_PER_CENT = 10_000_000
 # The books count in 64 bits, which hold some nine billion dollars.
 DOLLARS_LIMIT = 9_000_000_000
 
@@ -30,6 +31,11 @@ def nanos_from_dollars(dollars: Decimal) -> Nanos:
         raise ValueError(f"not an amount of money: {dollars}")
     nanos = _EXACT.multiply(dollars, Decimal(NANOS_PER_DOLLAR))
     return Nanos(int(nanos.to_integral_value(rounding=ROUND_CEILING)))
+
+
+def nanos_from_cents(cents: int) -> Nanos:
+    """Convert an amount that was paid, which is whole cents."""
+    return Nanos(cents * NANOS_PER_CENT)
 
 
 def format_dollars(amount: Nanos) -> str:

@@ -10,8 +10,9 @@ from shared.core.ids import KeyEnvironment, KeyId
 from shared.core.receipts import Receipt, note_replay
 from shared.core.verdicts import Refused
 from shared.flows.ask import Desk, ask_within_limits
+from shared.flows.own_receipt import own_receipt
 from shared.keys.change_refusals import SecretCannotBeOpened
-from shared.keys.fingerprint import fingerprint, fingerprints, secret_id
+from shared.keys.fingerprint import fingerprint, secret_id
 from shared.keys.format import generate_secret, mask
 from shared.keys.store import KeyStore, NewSecret, Settings
 from shared.keys.types import ApiKey, KeyRevoked, KeyTold
@@ -144,14 +145,7 @@ async def _change[Told: (KeyTold, KeyRevoked)](
 
 
 def _receipt(means: KeyDesk, petition: Petition) -> Receipt:
-    """Return how this request is known: without an Idempotency-Key by its own id, so that one whose connection to the
-
-    database broke, and which is asked again there, finds the secret that it has made.
-    """
-    if petition.receipt is not None:
-        return petition.receipt
-    hmacs = fingerprints(f"request {petition.caller.request_id}", means.secret_keys)
-    return Receipt(key_hmacs=hmacs, body_hmacs=hmacs, route="this request")
+    return own_receipt(petition.receipt, petition.caller, means.secret_keys)
 
 
 def _stored(means: KeyDesk, secret: str) -> NewSecret:

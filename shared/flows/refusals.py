@@ -1,14 +1,25 @@
 """A verdict of the database as the error a customer reads, whichever domain it is of."""
 
 from shared.accounts import refusals as accounts
+from shared.billing import refusals as billing
 from shared.core.errors import GatewayError
 from shared.core.verdicts import Refused
 from shared.keys import change_refusals as key_changes
 from shared.keys import refusals as keys
 from shared.ledger import refusals as ledger
+from shared.notifications import refusals as notifications
+from shared.trials import refusals as trials
 
 # Each answers None for what is not of its domain.
-_DOMAINS = (keys.refusal_of, key_changes.refusal_of, ledger.refusal_of, accounts.refusal_of)
+_DOMAINS = (
+    keys.refusal_of,
+    key_changes.refusal_of,
+    ledger.refusal_of,
+    accounts.refusal_of,
+    trials.refusal_of,
+    billing.refusal_of,
+    notifications.refusal_of,
+)
 
 
 def refusal_error(refused: Refused) -> GatewayError:

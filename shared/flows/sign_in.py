@@ -5,16 +5,22 @@ from typing import Protocol
 
 import msgspec
 
+from shared.accounts.email import normalise_email
 from shared.accounts.sign_in import FirstKey, Person, SignedIn, SignInRequest, SignIns, User
 from shared.clients.fernet import Sealer
 from shared.clients.privy import Identity
 from shared.core.caller import Caller
+from shared.core.errors import StoreUnavailable
 from shared.core.ids import PrivyId, RequestId
+from shared.core.log import log_event
 from shared.core.receipts import Receipt, note_replay
 from shared.core.verdicts import Refused
 from shared.flows.ask import Desk, ask_within_limits
+from shared.flows.own_receipt import own_receipt
+from shared.flows.remembered_people import known_person
 from shared.keys.fingerprint import fingerprint, session_fingerprints
 from shared.keys.format import generate_secret, mask
+from shared.trials.codes import Codes
 
 FIRST_KEY_NAME = "First key"
 
@@ -90,7 +96,24 @@ async def sign_in(door: Door, visit: Visit, answer_headers: dict[str, str]) -> W
     if answer.is_replayed:
         note_replay(answer_headers)
         return Welcome(answer.user, answer.is_new_user, _open(door.sealer, answer.sealed))
+    if answer.is_new_user and visit.referral_code is not None:
+        await _come_by(visit.referral_code, door, identity, _caller(hmacs, visit))
     return Welcome(answer.user, answer.is_new_user, secret if answer.is_new_user else None)
+
+
+async def _come_by(code: str, door: Door, identity: Identity, caller: Caller) -> None:
+    """Write down by whose code somebody new has come, and remember that he has, should he leave and come again.
+
+    policy  open: a code that does not count is in nobody's way, and one that is not written down now is looked at
+            when it would pay
+    """
+    mailbox = None if identity.email is None else normalise_email(identity.email)
+    person = known_person(identity.privy_id, mailbox, door.secret_keys)
+    receipt = own_receipt(None, caller, door.secret_keys)
+    try:
+        await Codes(door.desk.database).apply_referral(caller, code, person, receipt)
+    except StoreUnavailable:
+        log_event("referral_left_for_later", level="warning", request_id=caller.request_id)
 
 
 async def _identify(verifier: TokenVerifier, visit: Visit) -> Identity:

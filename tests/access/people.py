@@ -1,5 +1,6 @@
 """People of these tests: an owner with everything that a route may name."""
 
+import secrets
 from dataclasses import dataclass
 
 from shared.core.money import NANOS_PER_DOLLAR
@@ -16,6 +17,7 @@ ROOMY = PlanLimits(requests_per_minute=100_000, tokens_per_minute=1_000_000_000)
 MAKE_DUE = "update gateway.api_keys set rotates_at = clock_timestamp() - interval '1 second' where id = %s"
 
 
+MAKE_PAYMENT = "insert into gateway.payments (id, account_id, kind, status) values (%s, %s, 'credits', 'failed')"
 SET_PERSON = "update gateway.accounts set privy_id = %s where id = %s"
 
 
@@ -49,7 +51,11 @@ class Town:
         assert answer.status == 200, answer.raw
         key = await holder.make(name="to act on", rotate_every_days=7)
         await self._rotate(holder, key)
-        belongings = Belongings(key.id, answer.generation_id, model.id, person.secret)
+        payment_id = f"pi_{secrets.token_hex(12)}"
+        run_sql(tenant.database_url, MAKE_PAYMENT, payment_id, tenant.account_id)
+        # Its code is made when it is looked at first.
+        assert (await holder.call("GET", "/referral")).status == 200
+        belongings = Belongings(key.id, answer.generation_id, model.id, payment_id, person.secret)
         return Owner(tenant.account_id, tenant.database_url, holder, person, belongings)
 
     async def sign_in(self, who: str, email: str | None = None) -> Holder:

@@ -21,6 +21,7 @@ class Belongings:
     key_id: str
     generation_id: str
     model_id: str
+    payment_id: str
     token: str = field(repr=False)
 
     @property
@@ -30,6 +31,8 @@ class Belongings:
             "key_id": self.key_id,
             "generation_id": self.generation_id,
             "model_id": self.model_id,
+            "payment_id": self.payment_id,
+            "plan_id": "dev",
             # One that erases nothing of what the intruders have.
             "name": "key_rotation",
         }
@@ -50,12 +53,22 @@ def _sent(**body: Any) -> Callable[[Belongings], Body]:
 _CHAT = WellMade(body=lambda belongings: {"model": belongings.model_id, "messages": HELLO})
 _SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
 _CHANGE_KEY = WellMade(body=_sent(max_requests=7))
+_BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
+# Who may ask is told that the code is nobody's.
+_CODE = WellMade(status=404, body=_sent(code="nobody-s"))
+# Stripe has not signed it.
+_UNSIGNED = WellMade(status=400, body=_sent(type="payment_intent.succeeded"))
 _CHANGE_PROFILE = WellMade(body=_sent(name="Somebody Else", preferences={"theme": "dark"}))
 
 REQUESTS: dict[str, WellMade] = {
     "DELETE /user/account": WellMade(status=204, body=_sent(confirmation="DELETE_ACCOUNT")),
     "DELETE /user/api-keys/{key_id}": WellMade(status=204),
     "DELETE /v1/generations/{generation_id}/answer": WellMade(status=204),
+    "GET /api/stripe/payments": WellMade(),
+    "GET /api/stripe/payments/{payment_id}": WellMade(),
+    "GET /billing/payments": WellMade(),
+    "GET /billing/payments/{payment_id}": WellMade(),
+    "GET /coupons/history": WellMade(),
     "GET /health": WellMade(),
     "GET /healthz": WellMade(),
     "GET /internal/jobs/{name}": WellMade(),
@@ -63,6 +76,15 @@ REQUESTS: dict[str, WellMade] = {
     "GET /models/providers": WellMade(),
     "GET /models/{model_id:path}": WellMade(),
     "GET /ping": WellMade(),
+    "GET /plans": WellMade(),
+    "GET /plans/{plan_id}": WellMade(),
+    "GET /referral": WellMade(),
+    "GET /trial/status": WellMade(),
+    "GET /trials/status": WellMade(),
+    # Links in e-mails and events of Resend's are let in by their signature, which these have not.
+    "GET /unsubscribe": WellMade(status=400),
+    "POST /unsubscribe": WellMade(status=400),
+    "POST /webhooks/resend": WellMade(status=400),
     "GET /user/activity": WellMade(),
     "GET /user/activity/log": WellMade(),
     "GET /user/activity/stats": WellMade(),
@@ -74,6 +96,7 @@ REQUESTS: dict[str, WellMade] = {
     "GET /user/credit-transactions": WellMade(),
     "GET /user/limit": WellMade(),
     "GET /user/limits": WellMade(),
+    "GET /user/plan": WellMade(),
     "GET /user/notifications/preferences": WellMade(),
     "GET /user/profile": WellMade(),
     "GET /user/transactions": WellMade(),
@@ -85,15 +108,24 @@ REQUESTS: dict[str, WellMade] = {
     "HEAD /healthz": WellMade(),
     "PATCH /user/api-keys/{key_id}": _CHANGE_KEY,
     "PATCH /user/profile": _CHANGE_PROFILE,
+    "POST /api/stripe/checkout": _BUY,
+    "POST /api/stripe/webhook": _UNSIGNED,
     "POST /auth": _SIGN_IN,
     "POST /auth/privy": _SIGN_IN,
+    "POST /billing/checkout": _BUY,
+    "POST /billing/portal": WellMade(body=_sent()),
+    "POST /coupons/redeem": _CODE,
     "POST /internal/jobs/{name}": WellMade(),
+    "POST /referral/apply": _CODE,
+    "POST /referral/code": _CODE,
+    "POST /trials/start": WellMade(status=403, body=_sent()),
     "POST /user/api-keys": WellMade(status=201, body=_sent(name="one more", scopes=["inference"])),
     "POST /user/api-keys/{key_id}/collect": WellMade(),
     "POST /user/api-keys/{key_id}/rotate": WellMade(body=_sent(overlap_hours=1)),
-    # Until there is e-mail.
-    "POST /user/notifications/test": WellMade(status=501),
+    # He has signed in without an address.
+    "POST /user/notifications/test": WellMade(status=409),
     "POST /v1/chat/completions": _CHAT,
+    "POST /webhooks/stripe": _UNSIGNED,
     "PUT /user/api-keys/{key_id}": _CHANGE_KEY,
     "PUT /user/notifications/preferences": WellMade(body=_sent(emails={"news": True}, low_balance_threshold="3.00")),
     "PUT /user/profile": _CHANGE_PROFILE,

@@ -24,7 +24,12 @@ FORGED = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJkaWQ6cHJpdnk6eCIsImlzcy
 # Whoever is not our own may call these.
 PUBLIC = {
     "auth": {"/auth", "/auth/privy"},
+    # A signature opens them: of Resend, and our own in a link.
+    "account": {"/webhooks/resend", "/unsubscribe"},
+    "billing": {"/plans", "/plans/{plan_id}"},
     "catalog": None,
+    # Stripe's own signature opens it.
+    "stripe_webhook": {"/webhooks/stripe", "/api/stripe/webhook"},
 }
 
 

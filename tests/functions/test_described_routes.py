@@ -14,6 +14,7 @@ from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from functions.account.app import app as account
+from functions.billing.app import app as billing
 from functions.catalog.app import app as catalog
 from functions.chat.app import app as chat
 from functions.keys.app import app as keys
@@ -28,11 +29,14 @@ BOUNDED = settings(
     max_examples=12, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 CHECKS: list[CheckFunction] = [content_type_conformance, response_schema_conformance]
-APPS = (account, catalog, chat, keys)
+APPS = (account, billing, catalog, chat, keys)
 WITH_INPUT = {
     "GET /models",
     "GET /v1/models",
     "POST /v1/chat/completions",
+    "POST /billing/checkout",
+    "POST /coupons/redeem",
+    "GET /billing/payments",
     "PATCH /user/profile",
     "PUT /user/notifications/preferences",
     "GET /user/transactions",

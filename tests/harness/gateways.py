@@ -56,10 +56,10 @@ class Gateways:
         raises  StackError with the end of its log when it does not start
         """
         name = f"gateway-{next(_numbers)}"
-        variables = {**gateway_environment(self._stack, {}), **overrides}
-        environment = {name: value for name, value in variables.items() if value is not None}
         (port,) = choose_free_ports(1)
         gateway = RunningGateway(name, port, self._stack)
+        variables = {**gateway_environment(self._stack, {}, gateway_url=gateway.url), **overrides}
+        environment = {name: value for name, value in variables.items() if value is not None}
         self._started.append(gateway)
         self._stack.start_service(gateway_service(port, environment, name=name))
         return gateway

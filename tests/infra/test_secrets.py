@@ -29,12 +29,12 @@ def use(name: str, *, keys: int = 0, sessions: int = 0, pending: int = 0, people
     ("uses", "verdict"),
     [
         ([], "nothing stands under it: if it is old, it may go; if it is new and every instance has it, put it first"),
-        ([use("old", keys=3, people=1)], "stays: keys: 3, people remembered for the one trial: 1; a key moves"),
+        ([use("old", keys=3, people=1)], "stays: keys: 3, marks of what people were given once: 1; a key moves"),
         ([use("old", pending=1)], "stays: secrets to be collected: 1"),
         ([use("old", sessions=2)], "may go; then whoever is signed in signs in anew (2)"),
         (
             [use("old", sessions=2, people=1)],
-            "may go; then whoever is signed in signs in anew (2), and whoever had his trial and left is not",
+            "may go; then whoever is signed in signs in anew (2), and whoever was given something once may",
         ),
     ],
 )

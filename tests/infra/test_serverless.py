@@ -20,6 +20,15 @@ GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py
 NOT_OF_AWS = {"HOLD_GRACE_S", "TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS}
 # One of the two says which key of Privy's counts.
 EITHER_OR = ("PRIVY_VERIFICATION_KEY", "PRIVY_JWKS_URL")
+# What has a shape of its own; every other variable is any text.
+SHAPED = {
+    "GATEWAY_URL": "https://gateway.test",
+    "APP_URL": "https://app.gateway.test",
+    "STRIPE_URL": "https://stripe.test",
+    "STRIPE_AUTOMATIC_TAX": "true",
+    "RESEND_URL": "https://resend.test",
+    "EMAIL_FROM": "Gateway <gateway@gateway.test>",
+}
 PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\.stage\}/(\w+)")
 SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")
 
@@ -114,7 +123,8 @@ class Recorded(Mapping[str, str]):
 
 @each_function
 def test_a_function_is_given_exactly_what_its_settings_read(function: DeployedFunction) -> None:
-    given = {**dict.fromkeys(function.parameters, "x" * 40), **dict.fromkeys(EITHER_OR, ""), **function.environment}
+    parameters = {name: SHAPED.get(name, "x" * 40) for name in function.parameters}
+    given = {**parameters, **dict.fromkeys(EITHER_OR, ""), **function.environment}
     environment = Recorded(given)
     settings_class(function.group).read(environment)
     set_here = environment.asked & set(function.environment)

@@ -55,7 +55,8 @@ def test_a_job_runs_once_a_day_which_every_plan_takes_or_every_minute_or_hour_on
 def test_only_code_and_locks_leave_the_machine(tmp_path: Path) -> None:
     for name in (".gitignore", ".vercelignore"):
         shutil.copy(ROOT / name, tmp_path)
-    sent = ["functions/chat/app.py", "infra/requirements/chat.txt", "shared/limits/reserve.lua", "vercel.json"]
+    sent = ["functions/chat/app.py", "infra/requirements/chat.txt", "shared/limits/reserve.lua"]
+    sent += ["shared/notifications/templates/mails/welcome.jinja", "vercel.json"]
     kept = [".env", ".env.production", ".local/dev.env", ".vercel/.env.production.local", "docs/a.md", "infra/a.py"]
     kept += ["pyproject.toml", "shared/core/__pycache__/a.pyc", "tests/shared/a.py", "infra/terraform/a.tfvars"]
     for name in (*sent, *kept):
@@ -69,5 +70,8 @@ def test_all_that_a_bundle_is_built_from_is_sent() -> None:
     needed |= {f"infra/requirements/{group}.txt" for group in GROUPS} | {
         f"functions/{group}/app.py" for group in GROUPS
     }
-    needed |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "shared").rglob("*.lua")}
+    for name in ("*.lua", "*.jinja"):
+        found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "shared").rglob(name)}
+        assert found
+        needed |= found
     assert needed <= set(list_sources())

@@ -34,7 +34,7 @@ class Crowd:
         """How many calls can meet."""
         return len(self._sessions)
 
-    def call_at_once(self, account_id: int, calls: Sequence[Call], *, lock: str = LOCK_WALLET) -> list[Any]:
+    def call_at_once(self, locked: int | str, calls: Sequence[Call], *, lock: str = LOCK_WALLET) -> list[Any]:
         """Return the answers of calls that all wait for this account's wallet at the same time, or for another lock.
 
         raises  TimeoutError when they do not come to wait; what a call raises
@@ -42,7 +42,7 @@ class Crowd:
         assert len(calls) <= self.size
         gate = psycopg.connect(self.books.url)
         try:
-            gate.execute(lock.encode(), (account_id,))
+            gate.execute(lock.encode(), (locked,))
             waiting = [
                 self._threads.submit(call, session, function, **arguments)
                 for session, (function, arguments) in zip(self._sessions, calls, strict=False)

@@ -173,8 +173,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 INSERT_IDLE = """
     with idle as (
-        insert into gateway.accounts (plan_id, external_id)
-        select plan_id, 'idle-' || number from (select min(plan_id) as plan_id from gateway.accounts) as any_plan,
+        insert into gateway.accounts (plan_id, base_plan_id, external_id)
+        select plan_id, plan_id, 'idle-' || number from (select min(plan_id) as plan_id from gateway.accounts) as any_plan,
                generate_series(1, 2000) as number
         returning id
     )

@@ -55,7 +55,7 @@ def test_open_records_come_first_and_oldest_first_up_to_the_limit(own_ledger: Bo
     assert [letter["subject"] for letter in _read(own_ledger, limit=1)] == ["two"]
 
 
-@pytest.mark.parametrize("change", [{"kind": "mail"}, {"tries": -1}, {"reason": None}, {"payload": None}])
+@pytest.mark.parametrize("change", [{"kind": "rumour"}, {"tries": -1}, {"reason": None}, {"payload": None}])
 def test_a_record_that_says_nothing_is_not_kept(own_ledger: Books, change: dict[str, object]) -> None:
     with pytest.raises(psycopg.errors.IntegrityError):
         _add(own_ledger, **change)

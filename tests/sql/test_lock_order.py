@@ -15,8 +15,12 @@ import pytest
 from tests.sql.books import MODEL, Books, call, connect_as_service
 from tests.sql.claims import claim_of
 from tests.sql.customers import Customer, bounds_of, caller_of, hmac_of, settlement
+from tests.sql.gifts import known_person, make_coupon, make_person
 from tests.sql.key_owners import MadeKey, make_key, make_owner, new_secret, receipt_of, settings
+from tests.sql.payments import AtStripe, Buyer
+from tests.sql.payments import claim as claim_sync
 from tests.sql.races import LOCK_WALLET, PATIENCE_S, Call
+from tests.sql.subscribers import DEV, StripeSubscription, sell_plans
 
 GATES = {
     "account": "select from gateway.accounts where id = %(account_id)s for no key update",
@@ -24,7 +28,22 @@ GATES = {
     "secret": "select from gateway.key_secrets where key_id = %(key_id)s for update",
     "key": "select from gateway.api_keys where id = %(key_id)s for no key update",
 }
-NAME_PERSON = "update gateway.accounts set privy_id = %s, external_id = null where id = %s"
+NAME_PERSON = """
+    update gateway.accounts set privy_id = %s, email = %s, email_normalised = %s, external_id = null where id = %s
+"""
+# Who has bought something comes by nobody's code any more.
+BUY_NOTHING = "update gateway.lots set kind = 'promo' where account_id = %s"
+MAKE_REWARD_DUE = """
+    insert into gateway.referrals (referred_id, referrer_id, code, payment_id, is_earned, is_settled, applied_at)
+    values (%s, %s, 'code', 'pi_of_a_friend', true, false, now())
+"""
+MAKE_GRACE_DUE = """
+    insert into gateway.subscriptions (id, account_id, item_id, stripe_price_id, plan_id, interval, status,
+                                       period_starts_at, period_ends_at, anchor, past_due_since)
+    values (%s, %s, 'si_1', 'price_dev_month', 'dev', 'month', 'past_due',
+            '2026-01-01', '2026-02-01', '2026-01-01', '2026-01-01')
+    on conflict (id) do nothing
+"""
 ADD_SPENT = """
     insert into gateway.key_secrets (key_hmac, key_id, expires_at)
     values (decode(%s, 'hex'), %s, clock_timestamp() - interval '1 s')
@@ -47,6 +66,8 @@ class Meeting:
     key: MadeKey
     generation_id: uuid.UUID
     privy_id: str
+    coupon: str
+    referral_code: str
 
     def caller(self, key_hmac: str, scope: str) -> dict[str, object]:
         """Return one who calls for the first time since our secret was replaced."""
@@ -55,18 +76,25 @@ class Meeting:
 
 def meeting(books: Books, *, has_pending: bool) -> Meeting:
     owner = make_owner(books)
-    key = make_key(owner, scopes=["inference", "account:read", "account:write", "keys:read", "keys:write"])
+    key = make_key(
+        owner, scopes=["inference", "account:read", "account:write", "keys:read", "keys:write", "billing:write"]
+    )
     privy_id = f"did:privy:meeting{owner.account_id}"
-    books.rows(NAME_PERSON, privy_id, owner.account_id)
+    mailbox = f"meeting{owner.account_id}@example.com"
+    books.rows(NAME_PERSON, privy_id, mailbox, mailbox, owner.account_id)
     books.rows("select gateway.open_session(%s, %s)", owner.account_id, [hmac_of(privy_id)])
-    for claim in ("over", "live"):
-        generation_id = owner.admitted(tokens=10, key_hmacs=[key.key_hmac], claim=claim_of(claim))
-        if claim == "over":
+    for of_claim in ("over", "live"):
+        generation_id = owner.admitted(tokens=10, key_hmacs=[key.key_hmac], claim=claim_of(of_claim))
+        if of_claim == "over":
             owner.settle(generation_id, 5, answer="sealed")
             books.rows(END_CLAIMS, owner.account_id)
     books.rows(ADD_SPENT, hmac_of(f"spent {key.id}"), key.id)
     books.rows(MAKE_DUE, "sealed" if has_pending else None, has_pending, key.id)
-    return Meeting(owner, key, generation_id, privy_id)
+    books.rows(BUY_NOTHING, owner.account_id)
+    friend = make_person(books, credit=0)
+    referral_code = books.value("select gateway.own_referral_code(%s, gateway.clock())", friend.account_id)
+    books.rows(MAKE_REWARD_DUE, friend.account_id, owner.account_id)
+    return Meeting(owner, key, generation_id, privy_id, make_coupon(books), referral_code)
 
 
 def _admit(at: Meeting, by: str) -> Call:
@@ -109,17 +137,61 @@ def _rotate_due(at: Meeting, by: str) -> Call:
     return "rotate_due_key", {**due, "secret": secret, "overlap_hours": 168}
 
 
-def _delete_account(at: Meeting, by: str) -> Call:
-    leaver = {"privy_id": at.privy_id, "privy_id_hmac": hmac_of(f"left {at.privy_id}")}
-    return "delete_account", {"caller": at.caller(by, "account:write"), "leaver": leaver}
-
-
 def _sign_in(at: Meeting, by: str) -> Call:
     sessions = [hmac_of(f"newest {at.privy_id}"), hmac_of(at.privy_id)]
     first_key = {"name": "default", **new_secret()}
     request = {"address": None, "request_id": "req_test", "receipt": None}
     person = {"privy_id": at.privy_id, "email": "a@example.com", "email_normalised": "a@example.com"}
     return "sign_in", {"person": person, "session_hmacs": sessions, "first_key": first_key, "request": request}
+
+
+def _pay(at: Meeting, _by: str) -> Call:
+    """Another payment each time, the first of which is half refunded and disputed."""
+    buyer = Buyer(at.owner, f"cus_{at.owner.account_id}")
+    at.owner.books.call("keep_customer", account_id=buyer.account_id, customer_id=buyer.customer_id)
+    payment = buyer.pay(500, bonus=7)
+    payment.refund(250)
+    payment.dispute(250, "lost")
+    return _told(at, payment)
+
+
+def _pay_plan(at: Meeting, _by: str) -> Call:
+    customer_id = f"cus_{at.owner.account_id}"
+    at.owner.books.call("keep_customer", account_id=at.owner.account_id, customer_id=customer_id)
+    return _told(at, AtStripe(f"pi_lock{next(_numbers)}", "plan", customer_id, 500))
+
+
+def _told(at: Meeting, payment: AtStripe) -> Call:
+    return "post_payment", {"claim": claim_sync(at.owner.books, payment), "payment": payment.read()}
+
+
+def _subscribe(at: Meeting, _by: str) -> Call:
+    books, customer_id = at.owner.books, f"cus_{at.owner.account_id}"
+    books.call("keep_customer", account_id=at.owner.account_id, customer_id=customer_id)
+    sell_plans(books)
+    subscription = StripeSubscription(customer_id, DEV, "year", int(time.time()), id=f"sub_{at.owner.account_id}")
+    claim = books.call("claim_sync", object_id=subscription.id)
+    return "post_subscription", {"claim": claim, "subscription": subscription.told()}
+
+
+def _end_graces(at: Meeting, _by: str) -> Call:
+    sell_plans(at.owner.books)
+    at.owner.books.rows(MAKE_GRACE_DUE, f"sub_due{at.owner.account_id}", at.owner.account_id)
+    return "end_graces", {}
+
+
+def _check_out(at: Meeting, by: str) -> Call:
+    checkout = {"id": str(uuid.uuid4()), "kind": "credits", "amount_cents": 500}
+    receipt = receipt_of(f"checkout {by}")
+    return "open_checkout", {"caller": at.caller(by, "billing:write"), "checkout": checkout, "receipt": receipt}
+
+
+def _gift(function: str, **arguments: Callable[[Meeting], str]) -> Callable[[Meeting, str], Call]:
+    def calls(at: Meeting, by: str) -> Call:
+        given = {name: argument(at) for name, argument in arguments.items()}
+        return function, {"caller": at.caller(by, "billing:write"), "person": known_person(at.owner), **given}
+
+    return calls
 
 
 def _account(function: str, scope: str, **arguments: object) -> Callable[[Meeting, str], Call]:
@@ -136,16 +208,30 @@ CALLS: dict[str, Callable[[Meeting, str], Call]] = {
     "collect": _change("collect_key", secret_ids=["01020304"], receipt=receipt_of("collection")),
     "rotate due": _rotate_due,
     "register": _register,
-    "delete account": _delete_account,
+    "delete account": _account("delete_account", "account:write"),
     "sign in": _sign_in,
+    "pay": _pay,
+    "pay for a plan": _pay_plan,
+    "subscribe": _subscribe,
+    "end graces": _end_graces,
+    "check out": _check_out,
     "erase answers": lambda _at, _by: ("erase_answers", {}),
     "erase answer": lambda at, by: (
         "erase_answer", {"caller": at.caller(by, "inference"), "generation_id": at.generation_id}
     ),
     "read balance": _account("read_account_balance", "account:read"),
     "change profile": _account("update_profile", "account:write", changes={"is_zero_retention": True}),
+    "start trial": _gift("start_trial"),
+    "redeem coupon": _gift("redeem_coupon", code=lambda at: at.coupon),
+    "reward referrer": lambda at, _by: ("reward_referrer", {"account_id": at.owner.account_id}),
     "choose e-mails": _account("update_email_preferences", "account:write", changes={"emails": {"news": False}}),
 }  # fmt: skip
+
+# These take the locks that others above take, in the same functions: they are not made to meet all of them once more.
+ALIKE: dict[str, Callable[[Meeting, str], Call]] = {
+    "apply referral": _gift("apply_referral", code=lambda at: at.referral_code),
+    "expire trial": lambda at, _by: ("expire_trial", {"account_id": at.owner.account_id}),
+}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 from infra.local.stripe_double.app import start_double
 from infra.local.stripe_double.deliveries import Endpoint
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--webhook-url", help=f"where events go, signed with the secret in {SECRET_VARIABLE}")
     parser.add_argument("--now", type=int, help="a clock that stands still there until it is moved")
     parser.add_argument("--seed", type=int, help="make the same ids in every run")
+    parser.add_argument("--kept-in", type=Path, help="a file for what it remembers, which a later start finds")
     arguments = parser.parse_args()
     endpoints = []
     if arguments.webhook_url:
@@ -35,7 +37,9 @@ async def _serve(arguments: argparse.Namespace, endpoints: list[Endpoint]) -> No
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopped.set)
-    runner, url = await start_double(arguments.port, now=arguments.now, seed=arguments.seed, endpoints=endpoints)
+    runner, url = await start_double(
+        arguments.port, now=arguments.now, seed=arguments.seed, endpoints=endpoints, kept_in=arguments.kept_in
+    )
     print(f"stripe double ready on {url}", flush=True)
     await stopped.wait()
     await runner.cleanup()

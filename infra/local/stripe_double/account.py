@@ -28,8 +28,7 @@ class Account:
         self.deliveries = Deliveries(self.world, old.session, endpoints=endpoints, retry_after_s=old.retry_after_s)
 
 
-def open_account(*, now: int | None, seed: int | None, endpoints: list[Endpoint]) -> Account:
-    """Return an account with an empty memory; the deliveries' session is closed with the server."""
+def open_account(world: World, endpoints: list[Endpoint]) -> Account:
+    """Return an account that remembers this; the deliveries' session is closed with the server."""
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S), trust_env=False)
-    world = World(Clock(now), seed=seed)
     return Account(world, Api(world), Deliveries(world, session, endpoints=endpoints))

@@ -1,18 +1,22 @@
 """The double's server: Stripe's API under /v1, the pages for people, `/_control` for tests."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from infra.local.ports import LOOPBACK
 from infra.local.stripe_double.account import Account, open_account
 from infra.local.stripe_double.api import Call
 from infra.local.stripe_double.checkout_page import post_checkout, show_checkout
+from infra.local.stripe_double.clock import Clock
 from infra.local.stripe_double.control import CONTROLS, PREFIX, Control, run_control
 from infra.local.stripe_double.deliveries import Endpoint
 from infra.local.stripe_double.due import catch_up
 from infra.local.stripe_double.invoice_page import post_invoice, show_invoice, show_receipt
+from infra.local.stripe_double.kept import load_world, save_world
 from infra.local.stripe_double.portal_page import post_portal, show_portal
 from infra.local.stripe_double.refusals import Json, ResourceMissing, StripeRefusal
 from infra.local.stripe_double.world import World
@@ -39,15 +43,25 @@ def create_app(account: Account) -> web.Application:
 
 
 async def start_double(
-    port: int = 0, *, now: int | None = None, seed: int | None = None, endpoints: list[Endpoint] | None = None
+    port: int = 0,
+    *,
+    now: int | None = None,
+    seed: int | None = None,
+    endpoints: list[Endpoint] | None = None,
+    kept_in: Path | None = None,
 ) -> tuple[web.AppRunner, str]:
     """Serve on loopback in this process and return the runner with the address; 0 picks a free port.
 
-    raises  OSError when the port is taken
+    kept_in: a file for what it remembers, which a later start finds; None: it forgets all when it ends
+    raises  OSError when the port is taken, UnreadableWorld
     """
-    account = open_account(now=now, seed=seed, endpoints=endpoints or [])
+    world = load_world(kept_in) if kept_in else None
+    account = open_account(world or World(Clock(now), seed=seed), endpoints or [])
+    app = create_app(account)
+    if kept_in:
+        app.middlewares.append(_keep_afterwards(kept_in))
     # Without handler_cancellation a silent answer would not notice that its client has left.
-    runner = web.AppRunner(create_app(account), access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, LOOPBACK, port, backlog=1024).start()
     account.world.base_url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
@@ -77,6 +91,21 @@ async def _deliver_afterwards(
         return await handler(request)
     finally:
         request.app[ACCOUNT].deliveries.pump()
+
+
+def _keep_afterwards(path: Path) -> Middleware:
+    @web.middleware
+    async def keep(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Write down what a request has changed before anybody is told."""
+        try:
+            return await handler(request)
+        finally:
+            if request.method != "GET":
+                save_world(request.app[ACCOUNT].world, path)
+
+    return keep
 
 
 def _controlled(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -28,8 +28,20 @@ locals {
     PROVIDER_SILENCE_LIMIT_S  = tostring(var.provider_silence_limit_s)
   }
 
+  domain_url = var.domain == null ? null : "https://${var.domain}"
+
   # Null where nothing was given: a variable that is not set is a provider that is not used, or nobody who can sign in.
   optional_environment = {
+    GATEWAY_URL            = var.gateway_url == null ? local.domain_url : var.gateway_url
+    APP_URL                = var.app_url
+    STRIPE_SECRET_KEY      = try(var.stripe.secret_key, null)
+    STRIPE_WEBHOOK_SECRET  = try(join(",", var.stripe.webhook_secrets), null)
+    STRIPE_URL             = try(var.stripe.url, null)
+    STRIPE_AUTOMATIC_TAX   = try(tostring(var.stripe.automatic_tax), null)
+    RESEND_API_KEY         = try(var.resend.api_key, null)
+    EMAIL_FROM             = try(var.resend.sender, null)
+    RESEND_WEBHOOK_SECRET  = try(var.resend.webhook_secret, null)
+    RESEND_URL             = try(var.resend.url, null)
     PRIVY_APP_ID           = try(var.privy.app_id, null)
     PRIVY_VERIFICATION_KEY = try(var.privy.verification_key, null)
     PRIVY_JWKS_URL         = try(var.privy.jwks_url, null)

@@ -96,6 +96,42 @@ variable "privy" {
   }
 }
 
+variable "gateway_url" {
+  description = "Where the gateway is reached, for links in e-mails and the way back from a payment; null: its domain, if it has one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.gateway_url == null ? true : startswith(var.gateway_url, "https://")
+    error_message = "It begins with https://."
+  }
+}
+
+variable "app_url" {
+  description = "The page that people use the gateway by; null: its own console."
+  type        = string
+  default     = null
+}
+
+variable "stripe" {
+  description = "The account at Stripe that payments go to; null: nothing is sold. webhook_secrets: of its webhook endpoint, and of another while one is rolled."
+  sensitive   = true
+  default     = null
+  type        = object({ secret_key = string, webhook_secrets = list(string), url = optional(string), automatic_tax = optional(bool, false) })
+
+  validation {
+    condition     = var.stripe == null ? true : length(var.stripe.webhook_secrets) > 0 && alltrue([for secret in var.stripe.webhook_secrets : secret != ""])
+    error_message = "Without the webhook's signing secret anybody could tell the gateway that he has paid."
+  }
+}
+
+variable "resend" {
+  description = "The account at Resend that e-mail leaves by, and its sender: Name <address@your-domain>; null: no e-mail is sent."
+  sensitive   = true
+  default     = null
+  type        = object({ api_key = string, sender = string, webhook_secret = optional(string), url = optional(string) })
+}
+
 variable "function_time_limit_s" {
   description = "The chat function's maxDuration in vercel.json, which Vercel holds it to."
   type        = number

@@ -20,7 +20,7 @@ from tests.harness.tenants import Models, Tenants
 
 DELETE = {"confirmation": "DELETE_ACCOUNT"}
 READ_TABLES = "select 'gateway.' || tablename from pg_tables where schemaname = 'gateway'"
-READ_REMEMBERED = "select kind from gateway.remembered_people where person_hmac = decode(%s, 'hex')"
+READ_REMEMBERED = "select gift, kind from gateway.remembered_people where person_hmac = decode(%s, 'hex')"
 READ_LEFT = """
     select status, deleted_at is not null, privy_id, email, name, preferences::text, external_id,
            (select count(*) from gateway.key_secrets join gateway.api_keys as key on key.id = key_id
@@ -123,19 +123,28 @@ async def test_nothing_says_whose_it_was(
     assert run_sql(stack.database_url, EVENTS, someone.account_id) == [("user", "account_deleted")]
 
 
-async def test_who_left_is_remembered_by_what_our_secret_makes_of_him(someone: Someone, stack: LocalStack) -> None:
+async def test_who_had_a_trial_is_remembered_by_what_our_secret_makes_of_him_and_nobody_else_is(
+    someone: Someone, stack: LocalStack
+) -> None:
     secret = stack.credentials.gateway_secret
-    known = {"privy_id": someone.privy_id, "email": someone.mailbox}
     fingerprints = {
-        "privy_id": person_fingerprints("privy_id", known["privy_id"], [secret])[0],
-        "email": person_fingerprints("email", known["email"], [secret])[0],
+        "privy_id": person_fingerprints("privy_id", someone.privy_id, [secret])[0],
+        "email": person_fingerprints("email", someone.mailbox, [secret])[0],
     }
     assert len(set(fingerprints.values())) == 2
     for fingerprint in fingerprints.values():
         assert run_sql(stack.database_url, READ_REMEMBERED, fingerprint) == []
+    assert outcome(await someone.session.call("POST", "/trials/start")) == 200
     assert await _delete(someone.session) == 204
     for kind, fingerprint in fingerprints.items():
-        assert run_sql(stack.database_url, READ_REMEMBERED, fingerprint) == [(kind,)]
+        assert run_sql(stack.database_url, READ_REMEMBERED, fingerprint) == [("trial", kind)]
+
+
+async def test_who_was_given_nothing_leaves_nothing_by_which_he_is_known(someone: Someone, stack: LocalStack) -> None:
+    secret = stack.credentials.gateway_secret
+    assert await _delete(someone.session) == 204
+    known = person_fingerprints("privy_id", someone.privy_id, [secret])
+    assert run_sql(stack.database_url, READ_REMEMBERED, known[0]) == []
 
 
 async def test_who_signs_in_again_is_someone_new(

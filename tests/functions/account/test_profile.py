@@ -119,7 +119,8 @@ async def test_changing_needs_the_scope_for_it(gateway: RunningGateway, tenant: 
 
 async def test_email_preferences_keep_what_is_not_named(gateway: RunningGateway, tenant: Tenants) -> None:
     holder = owner_of(gateway, tenant())
-    default = {"low_balance": True, "trial": True, "payments": True, "keys": True, "news": False}
+    default = {"low_balance": True, "trial": True, "payments": True, "keys": True, "usage_report": True}
+    default["news"] = False
     assert await read(holder, EMAILS) == {"emails": default, "low_balance_threshold": None}
     await change(holder, "PUT", EMAILS, emails={"news": True, "trial": False}, low_balance_threshold="2.5")
     changed = await change(holder, "PUT", EMAILS, emails={"trial": True})
@@ -147,8 +148,3 @@ async def test_email_preferences_that_cannot_be_are_refused(
 ) -> None:
     answer = await owner_of(gateway, tenant()).call("PUT", EMAILS, body)
     assert (answer.status, answer.error["code"]) == (400, "invalid_request")
-
-
-async def test_a_test_email_says_that_there_is_none_yet(gateway: RunningGateway, tenant: Tenants) -> None:
-    answer = await owner_of(gateway, tenant()).call("POST", "/user/notifications/test", {})
-    assert (answer.status, answer.error["code"]) == (501, "not_configured")

@@ -1,72 +1,21 @@
-import contextlib
 import json
 import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.local.ports import accepts_connections, choose_free_ports
 from infra.local.process_records import started_at
-from infra.local.stack import ROOT, LocalStack
+from infra.local.stack import LocalStack
+from tests.harness.dev import Dev, running_dev
 
 READY_WITHIN_S = 30.0
 INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
-
-
-class Dev:
-    """One `python -m infra.local dev` with a folder and a port of its own."""
-
-    def __init__(self, folder: Path, port: int, **variables: str) -> None:
-        self.folder = folder
-        self.port = port
-        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        self.output_path = folder.with_suffix(".output")
-        with self.output_path.open("wb") as output:
-            self.process = subprocess.Popen(
-                (sys.executable, "-m", "infra.local", "dev", "--data-folder", str(folder)),
-                cwd=ROOT,
-                env={**environment, "PORT": str(port), **variables},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self.output_path.read_text()
-
-    def wait_ready(self) -> None:
-        deadline_s = time.monotonic() + READY_WITHIN_S
-        while "/auth/privy" not in self.output:
-            assert self.process.poll() is None, self.output
-            assert time.monotonic() < deadline_s, self.output
-            time.sleep(0.05)
-
-    def pids(self) -> list[int]:
-        return [json.loads(path.read_text())["pid"] for path in (self.folder / "dev" / "run").glob("*.json")]
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(READY_WITHIN_S)
-
-
-@contextlib.contextmanager
-def _running(folder: Path, **variables: str) -> Iterator[Dev]:
-    (port,) = choose_free_ports(1)
-    dev = Dev(folder, port, **variables)
-    try:
-        dev.wait_ready()
-        yield dev
-    finally:
-        dev.end()
 
 
 def _wait_until_gone(pids: list[int]) -> None:
@@ -77,18 +26,17 @@ def _wait_until_gone(pids: list[int]) -> None:
 
 
 def test_the_printed_curls_stream_a_completion_and_sign_in_and_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
-    with _running(tmp_path / "data") as dev:
+    with running_dev(tmp_path / "data") as dev:
         line, sign_in = re.findall(r"^curl .*$", dev.output, re.MULTILINE)
         answer = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=30, check=True).stdout
         assert answer.rstrip().endswith("data: [DONE]")
-        variables = dict(text.split("=", 1) for text in (dev.folder / "dev.env").read_text().splitlines())
-        assert variables["GATEWAY_URL"] == f"http://127.0.0.1:{dev.port}"
-        assert variables["GATEWAY_API_KEY"] in line
+        assert dev.variables["GATEWAY_URL"] == f"http://127.0.0.1:{dev.port}"
+        assert dev.variables["GATEWAY_API_KEY"] in line
         welcome = subprocess.run(("sh", "-c", sign_in), capture_output=True, text=True, timeout=30, check=True).stdout
         assert json.loads(welcome)["user"]["email"] == "ada@example.com"
         assert json.loads(welcome)["api_key"].startswith("gw_live_")
         pids = dev.pids()
-        assert len(pids) == 8
+        assert len(pids) == 11
         dev.process.send_signal(signal.SIGINT)
         assert dev.process.wait(15) == 0
         assert [pid for pid in pids if started_at(pid)] == []
@@ -96,29 +44,29 @@ def test_the_printed_curls_stream_a_completion_and_sign_in_and_ctrl_c_leaves_no_
 
 
 def test_a_second_start_keeps_the_demo_key_and_a_second_one_beside_it_is_refused(tmp_path: Path) -> None:
-    with _running(tmp_path / "data") as first:
+    with running_dev(tmp_path / "data") as first:
         (key,) = re.findall(r"gw_dev_\w+", first.output)
         (port,) = choose_free_ports(1)
         beside = Dev(tmp_path / "data", port)
         assert beside.process.wait(15) == 1
         assert f"already running in this checkout (process {first.process.pid})" in beside.output
         assert "GATEWAY_API_KEY=" in (tmp_path / "data" / "dev.env").read_text()
-    with _running(tmp_path / "data") as second:
+    with running_dev(tmp_path / "data") as second:
         assert re.findall(r"gw_dev_\w+", second.output) == [key]
 
 
 def test_a_killed_dev_leaves_nothing_that_hinders_the_next_start(tmp_path: Path) -> None:
-    with _running(tmp_path / "data") as dev:
+    with running_dev(tmp_path / "data") as dev:
         pids = dev.pids()
         dev.process.kill()
         dev.process.wait()
-    with _running(tmp_path / "data") as again:
+    with running_dev(tmp_path / "data") as again:
         _wait_until_gone(pids)
-        assert len(again.pids()) == 8
+        assert len(again.pids()) == 11
 
 
 def test_a_store_that_dies_is_reported_by_name_and_brings_everything_down(tmp_path: Path) -> None:
-    with _running(tmp_path / "data") as dev:
+    with running_dev(tmp_path / "data") as dev:
         pids = dev.pids()
         record = json.loads((dev.folder / "dev" / "run" / "postgrest.json").read_text())
         os.kill(record["pid"], signal.SIGKILL)

@@ -76,7 +76,7 @@ def test_stop_leaves_no_process_and_a_second_start_finds_the_data(tmp_path: Path
         pids = list(_recorded_pids(tmp_path).values())
     finally:
         first.stop()
-    assert len(pids) == 7
+    assert len(pids) == 9
     assert [pid for pid in pids if started_at(pid)] == []
     second = LocalStack(tmp_path, keeps_data=True)
     try:

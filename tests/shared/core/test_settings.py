@@ -23,6 +23,7 @@ STORES = {
 }
 SECRET = "s" * 32
 CHAT = {**STORES, "SECRET_KEY": SECRET}
+PUBLIC = {"GATEWAY_URL": "https://gateway.test"}
 
 
 def _chat(**changes: str) -> ChatSettings:
@@ -127,7 +128,7 @@ def test_a_platform_that_vouches_itself_is_the_only_source_there(sign: str, plat
 
 
 def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:
-    given = {**STORES, "SECRET_KEY": SECRET}
+    given = {**STORES, **PUBLIC, "SECRET_KEY": SECRET}
     assert ScheduledSettings.read(given).cron_secret is None
     assert ScheduledSettings.read({**given, "CRON_SECRET": " "}).cron_secret is None
     assert ScheduledSettings.read({**given, "CRON_SECRET": "c" * 16}).cron_secret == "c" * 16
@@ -136,7 +137,8 @@ def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:
 
 
 def test_jobs_need_the_secrets_under_which_new_keys_are_stored() -> None:
-    assert ScheduledSettings.read({**STORES, "SECRET_KEY": f"{SECRET}, {'t' * 32}"}).secret_keys == (SECRET, "t" * 32)
+    given = {**STORES, **PUBLIC, "SECRET_KEY": f"{SECRET}, {'t' * 32}"}
+    assert ScheduledSettings.read(given).secret_keys == (SECRET, "t" * 32)
     with pytest.raises(SettingsError, match="SECRET_KEY is not set"):
         ScheduledSettings.read(STORES)
 

@@ -31,6 +31,10 @@ NUMBERS: dict[str, int | str] = {
     "owed_nanos": 3_000_000_000,
     "required_nanos": 2_500_000_000,
     "generation_id": "00000000-0000-4000-8000-00000000000a",
+    "plan_id": "dev",
+    "interval": "month",
+    "min_cents": 500,
+    "max_cents": 500_000,
 }
 # The one that mends itself by waiting.
 RETRYABLE = {"idempotency_in_progress"}

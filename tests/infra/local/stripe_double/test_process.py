@@ -41,6 +41,35 @@ def test_it_says_where_it_is_answers_and_ends_in_order(stop_signal: signal.Signa
         assert process.wait(10) == 0
 
 
+def test_a_later_start_remembers_who_has_bought_what(tmp_path: Path) -> None:
+    kept = ("--kept-in", str(tmp_path / "kept"))
+    customer_id = ""
+    for _ in range(2):
+        with start(*kept) as process:
+            assert process.stdout is not None
+            ready = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+            try:
+                assert ready is not None
+                customers = client(ready[0]).v1.customers
+                if not customer_id:
+                    customer_id = customers.create({"email": "a@example.com"}).id
+                assert customers.retrieve(customer_id).email == "a@example.com"
+            finally:
+                # Nobody tells it to end.
+                process.kill()
+
+
+@pytest.mark.parametrize("written", [b"", b"no pickle", b"cos\nnothing_of_this_name\n.", b"N."])
+def test_what_another_version_has_left_is_named_and_nothing_is_overwritten(tmp_path: Path, written: bytes) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(written)
+    with start("--kept-in", str(path)) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "make clean-local" in errors
+    assert path.read_bytes() == written
+
+
 @pytest.mark.parametrize("secret", [None, ""])
 def test_an_endpoint_without_a_secret_is_refused(secret: str | None) -> None:
     with start("--webhook-url", "http://127.0.0.1:9/hook", secret=secret) as process:
