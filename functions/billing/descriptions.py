@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from functions.billing.payment_views import CheckoutView, PaymentView, PortalView
+from functions.billing.plan_views import OnePlanView, OwnPlanView, PlansView
 from functions.billing.schemas import CHECKOUT_BODIES, NoFields
-from functions.billing.views import CheckoutView, OnePlanView, OwnPlanView, PaymentView, PlansView, PortalView
 from shared.web.openapi import OnDemand, answer_of, body_of, inline_schema, list_of
 
 _IDEMPOTENCY_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.billing import descriptions
+from functions.billing.payment_views import PortalView, checkout_view, payment_view
 from functions.billing.resources import ask, enter, resources_of
 from functions.billing.schemas import read_order, refuse_fields
-from functions.billing.views import PortalView, checkout_view, payment_view
 from shared.billing.refusals import PaymentNotFound
 from shared.core.caller import Caller
 from shared.core.errors import NotConfigured

@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.billing import descriptions
+from functions.billing.plan_views import one_plan_view, own_plan_view, plans_view
 from functions.billing.resources import ask, enter, resources_of
-from functions.billing.views import one_plan_view, own_plan_view, plans_view
 from shared.billing.refusals import UnknownPlan
 from shared.web.access import public, requires
 from shared.web.answers import json_answer

@@ -38,6 +38,11 @@ def nanos_from_cents(cents: int) -> Nanos:
     return Nanos(cents * NANOS_PER_CENT)
 
 
+def format_cents(cents: int) -> str:
+    """Print an amount of whole cents as the API answers with it: `"25.000000000"`."""
+    return format_dollars(nanos_from_cents(cents))
+
+
 def format_dollars(amount: Nanos) -> str:
     """Print an amount as the exact decimal string that the API answers with: `"9.999740500"`."""
     sign = "-" if amount < 0 else ""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.local.environment import GATEWAY_URL
 from infra.local.stack import LocalStack
 from tests.deploy.aws.gateway import LambdaGateway, lambda_gateway
 from tests.deploy.same_answers import CRON_SECRET, Target
@@ -18,7 +19,7 @@ def local(stack: LocalStack) -> Iterator[Target]:
     """All functions in one process, as `make dev` and the container run them."""
     gateways = Gateways(stack)
     try:
-        yield Target("local", gateways(CRON_SECRET=CRON_SECRET).url)
+        yield Target("local", gateways(CRON_SECRET=CRON_SECRET, GATEWAY_URL=GATEWAY_URL).url)
     finally:
         gateways.stop_all()
 

@@ -81,7 +81,7 @@ def _account_questions(owner: Headers) -> Iterator[Question]:
     yield Question(
         "the e-mails are changed", "PUT", f"{USER}/notifications/preferences", sent, {"low_balance_threshold": "5"}
     )
-    yield Question("an e-mail that nobody sends", "POST", f"{USER}/notifications/test", sent, {})
+    yield Question("an e-mail to who has told no address", "POST", f"{USER}/notifications/test", sent, {})
     yield Question("an account that is not to be deleted", "DELETE", f"{USER}/account", sent, {"confirmation": "yes"})
     yield Question("the account is deleted", "DELETE", f"{USER}/account", sent, {"confirmation": "DELETE_ACCOUNT"})
     yield Question("the key of a deleted account", "GET", "/v1/key", owner)

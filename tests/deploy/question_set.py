@@ -1,6 +1,7 @@
 """The shared set of requests: each kind of route of each function, and each kind of refusal."""
 
 import functools
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from tests.deploy.same_answers import (
     COMPLETION,
     CRON_SECRET,
     HEALTH,
+    JOB,
     JSON,
     KEY,
     MODEL,
@@ -18,7 +20,9 @@ from tests.deploy.same_answers import (
     PROVIDERS,
     Question,
 )
+from tests.deploy.selling_questions import NO_BUYER, Buyer, selling_questions
 from tests.functions.auth.client import PATH as SIGN_IN
+from tests.functions.billing.people import SET_PERSON, make_coupon
 from tests.functions.chat.client import HELLO, PATH
 from tests.functions.keys.client import GIVE_ALL_SCOPES, run_sql
 from tests.harness.privy import PrivyTokens, new_privy_id
@@ -41,6 +45,7 @@ class Cast:
     poor: Mapping[str, str]
     test: Mapping[str, str]
     owner: Mapping[str, str]
+    buyer: Buyer
     access_token: str
     identity_token: str
     model: str
@@ -50,7 +55,7 @@ class Cast:
 
 
 # To know which questions there are.
-NOBODY = Cast({"Authorization": ""}, {}, {}, {}, "", "", "", "", "", "")
+NOBODY = Cast({"Authorization": ""}, {}, {}, {}, NO_BUYER, "", "", "", "", "", "")
 
 
 def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
@@ -62,6 +67,7 @@ def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
         poor=tenant(limits=TENANT_LIMITS, credit_nanos=1).headers,
         test=tenant(limits=TENANT_LIMITS, environment="test").headers,
         owner=owner.headers,
+        buyer=_make_buyer(tenant),
         access_token=privy.access(someone),
         identity_token=privy.identity(someone, "ada@example.com"),
         model=make_model("tokens=5").id,
@@ -71,6 +77,13 @@ def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
     )
 
 
+def _make_buyer(tenant: Tenants) -> Buyer:
+    account, mailbox = tenant(limits=TENANT_LIMITS, credit_nanos=0), f"{secrets.token_hex(8)}@example.com"
+    run_sql(account.database_url, GIVE_ALL_SCOPES, account.key_id)
+    run_sql(account.database_url, SET_PERSON, new_privy_id(), mailbox, mailbox, account.account_id)
+    return Buyer(account.headers, make_coupon(account.database_url), tenant.gateway_secret)
+
+
 def questions(cast: Cast) -> Iterator[Question]:
     """Return the shared set, in the order in which it is asked."""
     yield from _public_questions()
@@ -78,6 +91,7 @@ def questions(cast: Cast) -> Iterator[Question]:
     yield from _answered_questions(cast)
     yield from _generation_questions(cast)
     yield from people_questions(cast.rich, cast.owner)
+    yield from selling_questions(cast.rich, cast.buyer)
     yield from _sign_in_questions(cast)
     yield from _job_questions()
 
@@ -166,7 +180,7 @@ def _sign_in_questions(cast: Cast) -> Iterator[Question]:
 def _job_questions() -> Iterator[Question]:
     sweep, scheduler = "/internal/jobs/settlement_sweep", {"Authorization": f"Bearer {CRON_SECRET}"}
     for job in sorted(JOBS):
-        yield Question(f"the job {job}", "GET", f"/internal/jobs/{job}", scheduler)
+        yield Question(f"the job {job}", "GET", f"/internal/jobs/{job}", scheduler, varying=JOB)
     yield Question("a job by POST", "POST", sweep, scheduler)
     yield Question("a job without the secret", "GET", sweep)
     yield Question("no such job", "POST", "/internal/jobs/none", scheduler)

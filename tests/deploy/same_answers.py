@@ -30,6 +30,19 @@ EVENT = ANY | {"id", "key_id", "key_name", "actor_key_id", "address", "created_a
 LINE = ANY | {"id", "created_at", "description"}
 # What counts within a minute may have left it meanwhile.
 LIMITS = ANY | {"plan", "used", "remaining", "reset_s", "resets_at"}
+# What is bought and given: Stripe's page, when it began, whose it is.
+OWN_PLAN = ANY | {"id", "name", "resets_at", "ends_at"}
+TRIAL = ANY | {"started_at", "ends_at"}
+REDEMPTION = ANY | {"id", "code", "redeemed_at", "next_cursor", "next"}
+REFERRAL = ANY | {"code"}
+CHECKOUT = ANY | {"id", "url", "expires_at"}
+PORTAL = ANY | {"url"}
+TEST_MAIL = ANY | {"to"}
+# The jobs do for everybody what there is to do, whoever has left it.
+JOB = ANY | {
+    "cancellations", "events", "graces", "mails_forgotten", "mails_sent", "payments", "payments_mended", "refunds",
+    "reports", "rewards", "subscriptions", "subscriptions_mended",
+}  # fmt: skip
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")
 SAME_HEADERS = re.compile(

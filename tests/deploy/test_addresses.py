@@ -43,7 +43,12 @@ class Door:
     body: Mapping[str, object] = field(default_factory=dict)
 
 
-OTHER_DOORS = (Door("GET", "/v1/key"), Door("POST", "/user/api-keys", {"name": "a key"}), Door("GET", "/user/balance"))
+OTHER_DOORS = (
+    Door("GET", "/v1/key"),
+    Door("POST", "/user/api-keys", {"name": "a key"}),
+    Door("GET", "/user/balance"),
+    Door("GET", "/user/plan"),
+)
 
 
 async def test_an_address_that_a_client_claims_is_not_believed_by_chat(

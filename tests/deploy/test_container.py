@@ -151,6 +151,14 @@ def test_nobody_signs_in_without_an_app_at_privy(container: Container) -> None:
     assert (status, answer["error"]["code"]) == (501, "not_configured")
 
 
+def test_nothing_is_sold_without_an_account_at_stripe(container: Container, documented_key: str) -> None:
+    assert container.ask("GET", "/plans/dev")[1]["prices"]["month"] == "29.000000000"
+    status, answer = container.ask("POST", "/webhooks/stripe", {})
+    assert (status, answer["error"]["code"]) == (501, "not_configured")
+    status, answer = container.ask("POST", "/webhooks/resend", {})
+    assert (status, answer["error"]["code"]) == (501, "not_configured")
+
+
 def test_jobs_are_not_configured_without_a_cron_secret(container: Container) -> None:
     status, answer = container.ask("POST", "/internal/jobs/settlement_sweep", {})
     assert (status, answer["error"]["code"]) == (501, "not_configured")

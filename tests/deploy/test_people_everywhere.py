@@ -1,27 +1,14 @@
 """A person's way through all functions, wherever they run: signing in, a key, its use, its end."""
 
-from typing import Any
-
 import pytest
 
 from shared.core.scopes import USER_SCOPES
+from tests.deploy.person import Person
 from tests.deploy.same_answers import JSON, Question, Target, put
 from tests.functions.auth.client import PATH as SIGN_IN
-from tests.functions.chat.client import HELLO, PATH, Answer
+from tests.functions.chat.client import HELLO, PATH
 from tests.functions.keys.client import KEYS
 from tests.harness.privy import PrivyTokens, new_privy_id
-
-
-class Person:
-    """Whoever calls one place with a key or a token."""
-
-    def __init__(self, place: Target, secret: str) -> None:
-        self._place = place
-        self._headers = {**JSON, "Authorization": f"Bearer {secret}"}
-
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> Answer:
-        sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return await put(Question(path, method, path, sent, body), self._place.url)
 
 
 @pytest.fixture

@@ -172,8 +172,13 @@ def test_a_schedules_event_is_the_job_and_the_first_is_the_one_whose_silence_is_
         for name, rule in rules.items()
     } == {
         "ScheduledEventsRuleSchedule1": ("rate(1 minute)", ['{"job":"settlement_sweep"}']),
-        "ScheduledEventsRuleSchedule2": ("rate(1 hour)", ['{"job":"usage_roll_up"}']),
-        "ScheduledEventsRuleSchedule3": ("rate(1 day)", ['{"job":"key_rotation"}']),
+        "ScheduledEventsRuleSchedule2": ("rate(1 minute)", ['{"job":"outbox"}']),
+        "ScheduledEventsRuleSchedule3": ("rate(15 minutes)", ['{"job":"trial_expiry"}']),
+        "ScheduledEventsRuleSchedule4": ("rate(15 minutes)", ['{"job":"billing_sweep"}']),
+        "ScheduledEventsRuleSchedule5": ("rate(1 hour)", ['{"job":"usage_roll_up"}']),
+        "ScheduledEventsRuleSchedule6": ("rate(1 day)", ['{"job":"key_rotation"}']),
+        "ScheduledEventsRuleSchedule7": ("rate(1 day)", ['{"job":"reconcile"}']),
+        "ScheduledEventsRuleSchedule8": ("rate(1 day)", ['{"job":"monthly_reports"}']),
     }
     (stopped,) = template.property("JobsStopped", "Dimensions")
     assert stopped["Value"] == {"Ref": "ScheduledEventsRuleSchedule1"}

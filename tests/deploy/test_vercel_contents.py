@@ -5,7 +5,7 @@ import re
 import pytest
 
 from infra.measure.budget import MAX_CHAT_BYTES
-from infra.package.groups import find_groups
+from infra.package.groups import ROOT, find_groups
 from infra.vercel_build import PROJECT
 from infra.vercel_output import MAIN_FILE, Bundle, read_output
 from shared.core.settings import DEFAULT_TIME_LIMIT_S
@@ -48,8 +48,15 @@ def test_a_bundle_s_packages_are_those_of_its_lock(bundles: dict[str, Bundle], n
 def test_chat_has_no_heavy_client_and_stays_small(bundles: dict[str, Bundle]) -> None:
     chat = bundles["chat"]
     packages = {path.split("/")[1].lower() for path in chat.files if path.startswith("_vendor/")}
-    assert packages & {"boto3", "botocore", "httpx", "mangum", "openai", "resend", "stripe", "supabase"} == set()
+    assert packages & {"boto3", "botocore", "httpx", "jinja2", "mangum", "openai", "resend", "stripe", "supabase"} == set()
     assert chat.size_bytes <= MAX_CHAT_BYTES
+
+
+@each_group
+def test_a_bundle_holds_every_template_of_an_e_mail(bundles: dict[str, Bundle], name: str) -> None:
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "shared").rglob("*.jinja")}
+    assert templates
+    assert {path for path in bundles[name].files if path.endswith(".jinja")} == templates
 
 
 def test_chat_s_time_limit_is_the_one_that_it_believes_in_unless_told(bundles: dict[str, Bundle]) -> None:

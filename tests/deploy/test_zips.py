@@ -25,6 +25,13 @@ UNCHECKED_HASH = (1).to_bytes(4, "little")
 E_MACHINE = slice(18, 20)
 E_MACHINES: dict[Architecture, int] = {"arm64": 183, "x86_64": 62}
 GROUPS = find_groups()
+SELLING, WRITING = {"stripe"}, {"resend", "jinja2"}
+WHAT_ELSE = {
+    "account": WRITING,
+    "billing": SELLING | WRITING,
+    "scheduled": SELLING | WRITING,
+    "stripe_webhook": SELLING | WRITING,
+}
 each_group = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
 
 
@@ -70,6 +77,16 @@ def test_a_zip_holds_its_own_function_and_nothing_that_never_runs(group: Group) 
     assert functions == {"__init__.py", "__pycache__", group.name}
     assert parts & {"tests", "bin", "RECORD"} == set()
     assert ("shared/limits/reserve.lua" in names) and (START_SCRIPT.as_posix() in names) == group.streams
+
+
+@each_group
+def test_a_function_that_sells_or_writes_e_mail_holds_what_it_does_that_with_and_no_other_does(group: Group) -> None:
+    with _open(group.name) as archive:
+        packages = {name.partition("/")[0] for name in archive.namelist()}
+        templates = {name for name in archive.namelist() if name.endswith(".jinja")}
+
+    assert packages & (SELLING | WRITING) == WHAT_ELSE.get(group.name, set())
+    assert templates == {path.relative_to(ROOT).as_posix() for path in (ROOT / "shared").rglob("*.jinja")}
 
 
 @each_group

@@ -85,7 +85,9 @@ def test_a_description_holds_together() -> None:
         for path in description["paths"].values():
             for method, operation in path.items():
                 answers = set(operation["responses"]) - {"default"}
-                assert answers == {"204"} if method == "delete" else answers <= {"200", "201"} and len(answers) == 1
+                # A link that does not hold is told on a page of its own.
+                told = answers - {"400"} if "text/html" in str(operation["responses"]) else answers
+                assert told == {"204"} if method == "delete" else told <= {"200", "201", "202"} and len(told) == 1
 
 
 def _call(gateway: RunningGateway, tenant: Tenant, case: Case[Any]) -> None:
@@ -96,5 +98,7 @@ def _call(gateway: RunningGateway, tenant: Tenant, case: Case[Any]) -> None:
         of_this_route = {"DELETE /user/account": {401}, "POST /user/notifications/test": {501}}
         allowed = {400, 403, 404, 405, 409, 413} | of_this_route.get(case.operation.label, set())
         assert response.status_code in allowed, response.content
+        if response.headers["content-type"][0].startswith("text/html"):
+            return
         read_error(Answer(response.status_code, headers, response.content))
     case.validate_response(response, checks=CHECKS)

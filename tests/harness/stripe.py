@@ -1,15 +1,23 @@
 """What a test asks of the stack's Stripe double: payments, refunds, disputes, deliveries, faults, its clock."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from infra.local.environment import STRIPE_WEBHOOK_SECRET
-from tests.harness.gateways import RunningGateway
 
 TIMEOUT_S = 120.0
 # Faster than Stripe's, whose attempts a test would wait for.
 RETRY_AFTER_S = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6]
+
+
+class Place(Protocol):
+    """Wherever a gateway runs."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        ...
 
 
 class StripeDouble:
@@ -45,7 +53,7 @@ class StripeDouble:
         """Let every call go well again."""
         self._http.delete("/_control/faults")
 
-    def tell(self, gateway: RunningGateway) -> None:
+    def tell(self, gateway: Place) -> None:
         """Have the events sent to a gateway, and to no other."""
         self._http.delete("/_control/endpoints")
         self.control("/endpoints", url=f"{gateway.url}/webhooks/stripe", secret=STRIPE_WEBHOOK_SECRET)

@@ -77,7 +77,7 @@ language plpgsql
 as $$
 declare
     v      record;
-    v_code text;
+    v_refusal jsonb;
 begin
     select * into v from gateway.enter_locked(p_caller, p_takes_account => true, p_takes_wallet => true);
     key := v.key;
@@ -95,10 +95,11 @@ begin
     end if;
     select * into account from gateway.accounts where id = (key).account_id;
     -- Who is suspended may pay, and is given nothing.
-    v_code := case when account.status <> 'active' then 'account_suspended' when gateway.is_disputed(account) then 'payment_disputed' end;
-    if v_code is not null then
-        perform gateway.note_refusal(key, v_code, gateway.read_caller(p_caller));
-        answer := gateway.refusal(403, v_code) || gateway.policy_of(key);
+    v_refusal := case when account.status <> 'active' then gateway.refusal(403, 'account_suspended')
+                      when gateway.is_disputed(account) then gateway.refusal(403, 'payment_disputed') end;
+    if v_refusal is not null then
+        perform gateway.note_refusal(key, v_refusal ->> 'code', gateway.read_caller(p_caller));
+        answer := v_refusal || gateway.policy_of(key);
     elsif (account.privy_id, account.email_normalised) is distinct from (p_person.privy_id, p_person.email_normalised) then
         answer := gateway.answer('person_changed', key, '{}');
     end if;
