@@ -40,7 +40,7 @@ async def sync_payment(means: SyncMeans, payment_id: str) -> frozenset[AccountId
         answer = await means.payments.post_payment(claim, _facts(payment, means.secret_keys))
         if isinstance(answer, PaymentPosted):
             await means.limiter.forget_policies(answer.fingerprints)
-            await _reward(means, payment)
+            await _reward(means, payment_id)
             written_to |= {answer.account_id} if answer.mails else frozenset()
         if not isinstance(answer, RefundDue):
             break
@@ -56,17 +56,15 @@ def _facts(payment: Payment, secret_keys: Sequence[str]) -> dict[str, Any]:
     return {**facts, "card_fingerprint_hmac": fingerprint(f"card:{card}", secret_keys[0]) if card else None}
 
 
-async def _reward(means: SyncMeans, payment: Payment) -> None:
+async def _reward(means: SyncMeans, payment_id: str) -> None:
     """Give who has brought the buyer what the purchase earns him.
 
     policy  open: what fails is left to the sweep
     """
-    if payment.kind != "credits":
-        return
     try:
         await reward_referrers(means.codes)
     except StoreUnavailable:
-        log_event("rewards_left_to_the_sweep", level="warning", payment_id=payment.id)
+        log_event("rewards_left_to_the_sweep", level="warning", payment_id=payment_id)
 
 
 def _log_stranger(payment_id: str, payment: Payment | None) -> None:

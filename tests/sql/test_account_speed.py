@@ -174,8 +174,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 INSERT_IDLE = """
     with idle as (
         insert into gateway.accounts (plan_id, base_plan_id, external_id)
-        select plan_id, plan_id, 'idle-' || number from (select min(plan_id) as plan_id from gateway.accounts) as any_plan,
-               generate_series(1, 2000) as number
+        select plan_id, plan_id, 'idle-' || number
+          from (select min(plan_id) as plan_id from gateway.accounts) as any_plan, generate_series(1, 2000) as number
         returning id
     )
     insert into gateway.wallets (account_id) select id from idle

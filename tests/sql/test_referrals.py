@@ -8,7 +8,7 @@ from tests.sql.books import Books
 from tests.sql.customers import Customer
 from tests.sql.gifts import applying, ask, delete_account, make_person, outcome, reader
 from tests.sql.key_owners import make_owner, receipt_of, refusal
-from tests.sql.payments import sync
+from tests.sql.payments import AtStripe, sync
 from tests.sql.referrals import REWARD, code_of, make_newcomer, referred_buyer, rewards, settle_rewards
 
 GIVEN, NOTHING = [(REWARD, REWARD)], list[tuple[int, int]]()
@@ -51,6 +51,19 @@ def test_the_first_purchase_of_ten_dollars_rewards_both(books: Books, referrer: 
     assert _told(buyer.customer)["applied"]["is_rewarded"] is True
     assert books.rows(READ_EVENTS, buyer.account_id) == [("referral_applied", "key"), ("referral_rewarded", "stripe")]
     assert books.rows(READ_EVENTS, referrer.account_id) == [("referral_rewarded", "system")]
+    assert books.broken_rules() == []
+
+
+def test_a_plan_is_a_purchase_too_and_its_refund_takes_the_rewards_back(books: Books, referrer: Customer) -> None:
+    buyer = referred_buyer(referrer)
+    payment = AtStripe("pi_of_a_plan", "plan", buyer.customer_id, 2_900)
+    assert sync(books, payment)["verdict"] == "posted"
+    settle_rewards(books)
+    assert (rewards(buyer.customer), rewards(referrer)) == (GIVEN, GIVEN)
+    payment.refund(2_900)
+    sync(books, payment)
+    settle_rewards(books)
+    assert (rewards(buyer.customer), rewards(referrer)) == (TAKEN, TAKEN)
     assert books.broken_rules() == []
 
 

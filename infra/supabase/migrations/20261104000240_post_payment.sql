@@ -259,7 +259,7 @@ begin
     end if;
     v_payment := gateway.settle_payment(v_payment.id, v_now);
     perform gateway.flag_shared_card(v_payment);
-    if v_payment.kind = 'credits' and v_payment.granted_at is not null then
+    if v_payment.granted_at is not null then
         -- Referrals come in a later file.
         perform gateway.note_purchase(v_payment, v_now);
     end if;

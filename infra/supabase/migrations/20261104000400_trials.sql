@@ -76,7 +76,7 @@ create function gateway.enter_for_gift(
 language plpgsql
 as $$
 declare
-    v      record;
+    v         record;
     v_refusal jsonb;
 begin
     select * into v from gateway.enter_locked(p_caller, p_takes_account => true, p_takes_wallet => true);
