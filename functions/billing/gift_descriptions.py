@@ -8,7 +8,7 @@ from shared.web.openapi import OnDemand, answer_of, body_of, list_of
 _IDEMPOTENCY_KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}}
 _KEYED = {"parameters": [_IDEMPOTENCY_KEY]}
 
-START_TRIAL = OnDemand(lambda: _KEYED | body_of(NoFields) | answer_of(TrialView))
+START_TRIAL = OnDemand(lambda: _KEYED | body_of(NoFields, is_required=False) | answer_of(TrialView))
 TRIAL = OnDemand(lambda: answer_of(TrialView))
 REDEEM = OnDemand(lambda: _KEYED | body_of(CodeBody) | answer_of(RedemptionView))
 REDEMPTIONS = OnDemand(lambda: list_of(RedemptionView))

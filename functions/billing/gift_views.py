@@ -39,7 +39,7 @@ class RedemptionView(msgspec.Struct, kw_only=True):
 
 
 class ReferralTermsView(msgspec.Struct, kw_only=True):
-    """What each of the two gets, for a purchase of credits of at least so much."""
+    """What each of the two gets, for a purchase of credit or a plan for at least so much."""
 
     reward: str
     least_purchase: str

@@ -51,6 +51,7 @@ class SignedIn(msgspec.Struct, frozen=True, tag_field="verdict", tag="signed_in"
     """He is in; is_new_user: the account was made by this request, and so was its first key.
 
     is_replayed: the request came before; sealed: the first key's secret, for ten minutes after it was made
+    referral_code: what he came with first, where it has not been decided on yet
     """
 
     user: User
@@ -58,6 +59,7 @@ class SignedIn(msgspec.Struct, frozen=True, tag_field="verdict", tag="signed_in"
     policy: LimitsPolicy
     is_replayed: bool = False
     sealed: str | None = None
+    referral_code: str | None = None
 
 
 class SignIns:

@@ -41,12 +41,12 @@ class Reconciliation:
         """
         return await self._differing("differing_subscriptions", "p_subscriptions", listed)
 
-    async def open_disputes(self) -> tuple[str, ...]:
-        """Return the payments whose dispute the books hold to be undecided.
+    async def undecided_payments(self) -> tuple[str, ...]:
+        """Return the payments that the books hold to be under way, or in a dispute that is undecided.
 
         raises  StoreUnavailable
         """
-        return await self._database.call("open_disputes", {"p_limit": PAGE}, tuple[str, ...])
+        return await self._all("undecided_payments", {})
 
     async def payments_since(self, created_at: int) -> tuple[str, ...]:
         """Return the payments that the books have got to know since a time (unix seconds).

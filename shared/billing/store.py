@@ -66,13 +66,18 @@ class Payments:
         kept = {"p_stripe_session_id": session_id, "p_url": url, "p_expires_at": expires_at}
         return await self._database.call("keep_checkout", {"p_checkout_id": str(checkout_id), **kept}, KeptCheckout)
 
-    async def keep_customer(self, account_id: AccountId, customer_id: str) -> KeptCustomer:
+    async def keep_customer(
+        self, account_id: AccountId, customer_id: str, *, gone_id: str | None = None
+    ) -> KeptCustomer:
         """Remember who an account is at Stripe, and return who that is: the first that is kept stays.
 
-        raises  StoreUnavailable
+        gone_id: the one that is known and was deleted there; the new one is kept in its place
+        raises   StoreUnavailable
         """
         return await self._database.call(
-            "keep_customer", {"p_account_id": account_id, "p_customer_id": customer_id}, KeptCustomer
+            "keep_customer",
+            {"p_account_id": account_id, "p_customer_id": customer_id, "p_gone_id": gone_id},
+            KeptCustomer,
         )
 
     async def claim_sync(self, object_id: str) -> int:
@@ -143,7 +148,7 @@ class Payments:
         await self._database.call("finish_event", {"p_id": event_id}, Counted)
 
     async def fail_event(self, event_id: str, error: str) -> None:
-        """Say why an event could not be handled; it stays unhandled.
+        """Say why an event could not be handled; it stays unhandled, and for a person where that was so for too long.
 
         raises  StoreUnavailable
         """
@@ -156,6 +161,13 @@ class Payments:
         """
         chosen = {"p_limit": limit, "p_older_than_s": older_than_s}
         return await self._database.call("unhandled_events", chosen, tuple[UnhandledEvent, ...])
+
+    async def try_event(self, event_id: str) -> bool:
+        """Count a try that is about to be made; return whether the event is still unhandled.
+
+        raises  StoreUnavailable
+        """
+        return (await self._database.call("try_event", {"p_id": event_id}, Counted)).count > 0
 
     async def erase_events(self) -> Counted:
         """Erase events that were handled a month ago.

@@ -11,7 +11,6 @@ from shared.core.verdicts import LimitsPolicy
 
 Interval = Literal["month", "year"]
 CheckoutKind = Literal["credits", "plan"]
-CheckoutStatus = Literal["open", "paid", "expired"]
 PaymentStatus = Literal["processing", "succeeded", "failed", "partially_refunded", "refunded", "disputed"]
 # inquiry: a bank asks, and takes nothing yet.
 DisputeStatus = Literal["inquiry", "open", "won", "lost"]
@@ -40,7 +39,6 @@ class Checkout(msgspec.Struct, frozen=True):
     url: str | None
     expires_at: str | None
     created_at: str
-    status: CheckoutStatus
 
 
 class ScheduledChange(msgspec.Struct, frozen=True):
@@ -68,17 +66,13 @@ class LiveSubscription(msgspec.Struct, frozen=True):
 
 
 class OpenedCheckout(msgspec.Struct, frozen=True, tag_field="verdict", tag="checkout"):
-    """A checkout and what Stripe is asked for it.
-
-    shape   subscription, open_session_ids: of a plan; the sessions for a plan that could still be paid
-    """
+    """A checkout and what Stripe is asked for it; subscription: the one that an order of a plan would change."""
 
     checkout: Checkout
     account_id: AccountId
     customer_id: str | None
     email: str | None
     subscription: LiveSubscription | None
-    open_session_ids: tuple[str, ...]
     is_replayed: bool
     policy: LimitsPolicy
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 import msgspec
@@ -11,7 +11,9 @@ from shared.core.errors import GatewayError
 from shared.core.integrations import MailSettings
 
 DEADLINE_S = 10.0
-MAX_REASON_LENGTH = 200
+FIRST_ERROR = 400
+# Whoever asks for longer than days is not to be understood.
+MAX_PAUSE_DIGITS = 9
 # What is wrong with the mail itself, or its address; no other try mends it. A key, a sender or an address of Resend
 # that is wrong is mended by the operator, and the mails wait for him.
 # source  https://resend.com/docs/api-reference/errors
@@ -19,6 +21,8 @@ REFUSED_STATUSES = frozenset({400, 422})
 OPERATORS_FAULTS = frozenset({"invalid_from_address", "missing_api_key", "invalid_idempotency_key"})
 # The key came with other content before: that one was sent, and ours is the same mail, rendered by another version.
 KNOWN_KEY = "invalid_idempotent_request"
+# What we call an error of whoever answers in Resend's place, such as a proxy: it says nothing of the mail.
+FOREIGN = "not_resends_answer"
 
 
 class MailRefused(Exception):
@@ -26,11 +30,16 @@ class MailRefused(Exception):
 
 
 class ResendUnavailable(Exception):
-    """Resend did not take the mail now; the same request may be sent again. retry_after_s: what it asks for."""
+    """Resend did not take the mail now; the same request may be sent again.
 
-    def __init__(self, reason: str, retry_after_s: int | None = None) -> None:
+    retry_after_s  what it asks for
+    is_refused     it said so itself; else nobody knows whether the mail was sent
+    """
+
+    def __init__(self, reason: str, retry_after_s: int | None = None, *, is_refused: bool = False) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.is_refused = is_refused
 
 
 class InvalidSignature(GatewayError):
@@ -86,10 +95,7 @@ class Resend:
             if error.error_type == KNOWN_KEY:
                 return None
             raise _failure(error) from error
-        resend_id = answer.get("id") if isinstance(answer, dict) else None
-        if not isinstance(resend_id, str):
-            raise ResendUnavailable("an answer without an id")
-        return resend_id
+        return str(answer["id"])
 
     async def _call(self, resend: Any, mail: OutgoingMail) -> Any:
         """Call the package, whose settings are its globals: it reads them before it waits for anything, so that two
@@ -171,26 +177,51 @@ def _bounce(event: _Event) -> Bounce | None:
 
 
 def _failure(error: Any) -> Exception:
-    """Tell what waiting may mend from what nothing mends."""
-    status = int(error.code) if str(error.code).isdigit() else 500
-    reason = f"{status} {error.error_type}: {error.message}"[:MAX_REASON_LENGTH]
-    if status in REFUSED_STATUSES and error.error_type not in OPERATORS_FAULTS:
+    """Tell what waiting may mend from what nothing mends; without Resend's own words, which may quote an address."""
+    if error.__context__ is not None:
+        return ResendUnavailable(f"no answer: {type(error.__context__).__name__}")
+    reason = f"{error.code} {error.error_type}"
+    is_resends = error.error_type != FOREIGN
+    if is_resends and error.code in REFUSED_STATUSES and error.error_type not in OPERATORS_FAULTS:
         return MailRefused(reason)
     given = {name.lower(): value for name, value in error.headers.items()}.get("retry-after", "")
-    return ResendUnavailable(reason, int(given) if given.isascii() and given.isdigit() else None)
+    is_number = given.isascii() and given.isdigit() and len(given) <= MAX_PAUSE_DIGITS
+    return ResendUnavailable(reason, int(given) if is_number else None, is_refused=is_resends)
+
+
+class _Sent(msgspec.Struct):
+    id: str
+
+
+class _Error(msgspec.Struct):
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z_]{1,60}\Z")]
+    message: str
 
 
 def _http_client(session: aiohttp.ClientSession) -> Any:
-    """Return what the package sends by: our own session, so that it needs no client of its own."""
+    """Return what the package sends by: our own session, so that it needs no client of its own.
+
+    The package takes whatever answers for Resend, and falls over what is not: it is shown only what we have read.
+    """
 
     class OurSession(_resend().AsyncHTTPClient):  # type: ignore[misc]
         async def request(
             self, method: str, url: str, headers: Mapping[str, str], json: Any = None, **_: Any
         ) -> tuple[bytes, int, Mapping[str, str]]:
             async with session.request(method, url, headers=headers, json=json, allow_redirects=False) as response:
-                return await response.read(), response.status, response.headers
+                body, status = _read(await response.read(), response.status)
+                return body, status, {**response.headers, "Content-Type": "application/json"}
 
     return OurSession()
+
+
+def _read(body: bytes, status: int) -> tuple[bytes, int]:
+    """Return an answer of Resend's shape as it is meant; any other as an error that says whose it is not."""
+    is_error = status >= FIRST_ERROR
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body, type=_Error if is_error else _Sent)), status
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.encode(_Error(FOREIGN, "")), status if is_error else 502
 
 
 def _resend() -> Any:

@@ -17,6 +17,10 @@ TRUSTED_ADDRESS = re.compile(r"https://[^\s/]+(?:/\S*)?|http://(?:127\.0\.0\.1|l
 TOLD_BY = ("APP_URL", "STRIPE_SECRET_KEY", "RESEND_API_KEY")
 # Svix makes them of 24 bytes or more.
 SHORTEST_SIGNING_SECRET_BYTES = 16
+# Stripe's dashboard makes them of 32 letters and digits, its command line of 64.
+STRIPE_SIGNING_SECRET = re.compile(r"whsec_\w{16,200}", re.ASCII)
+_ADDRESS = r"[^\s<>@,;]+@(?:[^\s<>@,;.]+\.)+[^\s<>@,;.]+"
+SENDER = re.compile(rf"{_ADDRESS}|[^<>\r\n]*<{_ADDRESS}>")
 PRIVY_APP_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
@@ -111,8 +115,8 @@ class StripeSettings:
     def read(cls, environment: Environment) -> "StripeSettings | None":
         """Read Stripe's settings; None where nothing is sold.
 
-        raises  SettingsError for one of key and webhook secret without the other, and for a switch that is neither
-                true nor false
+        raises  SettingsError for one of key and webhook secret without the other, for a secret that is none, and for a
+                switch that is neither true nor false
         """
         secret_key = environment.get("STRIPE_SECRET_KEY", "").strip()
         secrets = tuple(secret.strip() for secret in environment.get("STRIPE_WEBHOOK_SECRET", "").split(","))
@@ -125,6 +129,8 @@ class StripeSettings:
                 "STRIPE_SECRET_KEY is set but STRIPE_WEBHOOK_SECRET is not, or holds an empty one: anybody could tell"
                 " this gateway that he has paid"
             )
+        if not all(STRIPE_SIGNING_SECRET.fullmatch(secret) for secret in secrets):
+            raise SettingsError("STRIPE_WEBHOOK_SECRET is not a signing secret as Stripe's dashboard shows it: whsec_…")
         return cls(
             secret_key=secret_key,
             webhook_secrets=secrets,
@@ -161,8 +167,8 @@ class MailSettings:
             if sender or webhook_secret or environment.get("RESEND_URL", "").strip():
                 raise SettingsError("EMAIL_FROM, RESEND_WEBHOOK_SECRET or RESEND_URL is set but RESEND_API_KEY is not")
             return None
-        if "@" not in sender:
-            raise SettingsError("RESEND_API_KEY is set but EMAIL_FROM is not: Name <address@your-domain>")
+        if not SENDER.fullmatch(sender):
+            raise SettingsError("RESEND_API_KEY is set but EMAIL_FROM is not: Name <address@your-domain.com>")
         if webhook_secret and not _is_svix_secret(webhook_secret):
             raise SettingsError("RESEND_WEBHOOK_SECRET is not a signing secret as Resend's dashboard shows it: whsec_…")
         return cls(

@@ -17,10 +17,11 @@ from shared.core.finish import finish
 from shared.core.verdicts import Refused
 from shared.flows.refusals import refusal_error
 from shared.flows.sync_subscription import sync_subscription
-from shared.flows.till import Till, customer_of, keep_page, page_of
+from shared.flows.till import Till, keep_page, page_of, with_customer
 
-# What was to be done first may show that something else is to be done, such as to take back a cancellation.
-MOST_MOVES = 3
+# What was to be done first may show that something else is to be done, such as to take back a cancellation, or to end
+# one more subscription.
+MOST_MOVES = 8
 # Each time somebody else has to change the plan's price in between.
 MOST_PRICES = 3
 # The turn is given back whatever happens to the request.
@@ -42,7 +43,7 @@ class PlanChangeInProgress(GatewayError):
 
 
 class _Order(msgspec.Struct, frozen=True):
-    """An order whose turn it is: whose it is at Stripe, and the turn's own name, by which Stripe does things once."""
+    """An order whose turn it is: whose it is at Stripe, and the turn's own name there, by which it does things once."""
 
     opened: OpenedCheckout
     customer_id: str
@@ -80,7 +81,10 @@ async def change_plan(till: Till, opened: OpenedCheckout) -> CheckoutOutcome:
         raise PlanChangeInProgress
     done: _Done | None = None
     try:
-        done = await _carry_out(till, _Order(opened, await customer_of(till, opened), holder))
+        # Another turn for another customer: Stripe knows what is asked by its name.
+        done = await with_customer(
+            till, opened, lambda customer_id: _carry_out(till, _Order(opened, customer_id, uuid.uuid4()))
+        )
     finally:
         # Nothing came of it, as far as is known: the next one looks at Stripe first.
         giving = till.changes.end(checkout_id, holder, None if done is None else done.outcome)
@@ -182,7 +186,7 @@ async def _at_its_price[Answer](till: Till, weighed: Weighed, use: Callable[[_Pr
     try:
         return await use(price)
     except StripeRefused as refusal:
-        if refusal.reason != MISSING:
+        if refusal.reason != MISSING or refusal.about == "customer":
             raise
     return await use(await _price_of(till, weighed, is_known_gone=True))
 

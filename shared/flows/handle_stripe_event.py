@@ -1,7 +1,9 @@
 """An event from Stripe: kept, looked at once, and whatever it hints at brought to what Stripe says now."""
 
+from collections.abc import Sequence
+
 from shared.billing.store import Payments
-from shared.clients.stripe.events import Event, Hint
+from shared.clients.stripe.events import Event, Hint, read_hint
 from shared.core.errors import GatewayError
 from shared.core.ids import AccountId
 from shared.core.log import log_event
@@ -24,18 +26,18 @@ async def handle_stripe_event(means: SyncMeans, event: Event) -> frozenset[Accou
     received = await means.payments.receive_event(event.id, event.type, hints, event.created_at)
     if received.is_handled:
         return frozenset()
-    return await follow_hints(means, event.id, event.hints)
+    return await follow_hints(means, event.id, hints)
 
 
-async def follow_hints(means: SyncMeans, event_id: str, hints: tuple[Hint, ...]) -> frozenset[AccountId]:
-    """Synchronise what an event hinted at, and mark it as handled.
+async def follow_hints(means: SyncMeans, event_id: str, hints: Sequence[str]) -> frozenset[AccountId]:
+    """Synchronise what an event hinted at, as it is kept, and mark it as handled.
 
-    raises  as handle_stripe_event, after the reason is written down
+    raises  as handle_stripe_event, and HintUnreadable, after the reason is written down
     """
     written_to: frozenset[AccountId] = frozenset()
     try:
         for hint in hints:
-            written_to |= await _follow(means, hint)
+            written_to |= await _follow(means, read_hint(hint))
     except GatewayError as error:
         await _note_failure(means.payments, event_id, error)
         raise
@@ -61,7 +63,7 @@ async def _sync_invoice(means: SyncMeans, invoice_id: str) -> frozenset[AccountI
         return frozenset()
     written_to = await sync_subscription(means, invoice.subscription_id)
     for payment_id in invoice.payment_ids:
-        written_to |= await sync_payment(means, payment_id)
+        written_to |= await sync_payment(means, payment_id, synced=frozenset({invoice.subscription_id}))
     return written_to
 
 

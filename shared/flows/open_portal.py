@@ -7,7 +7,7 @@ from shared.clients.stripe.wire import PaymentsUnavailable
 from shared.core.caller import Caller
 from shared.core.verdicts import Refused
 from shared.flows.ask import ask_within_limits
-from shared.flows.till import ORDER_S, Till, customer_of
+from shared.flows.till import ORDER_S, Till, with_customer
 
 
 async def open_portal(till: Till, caller: Caller, answer_headers: dict[str, str]) -> str:
@@ -22,7 +22,8 @@ async def open_portal(till: Till, caller: Caller, answer_headers: dict[str, str]
     payer = await ask_within_limits(till.desk, caller, ask, answer_headers)
     try:
         async with asyncio.timeout(ORDER_S):
-            customer_id = await customer_of(till, payer)
-            return await till.means.stripe.sales.open_portal(customer_id, till.page_url)
+            return await with_customer(
+                till, payer, lambda customer_id: till.means.stripe.sales.open_portal(customer_id, till.page_url)
+            )
     except TimeoutError as error:
         raise PaymentsUnavailable from error

@@ -19,9 +19,9 @@ from shared.flows.sync_subscription import sync_subscription
 DAY_S = 86_400
 # A week of days that failed, and the day itself.
 PAYMENTS_OF_S = 8 * DAY_S
-# A refund may fail as late as 30 days after it was made.
+# A refund may fail as late as 30 days after it was made; a dispute of any age of payment is heard of in as long.
 # source: https://docs.stripe.com/refunds#failed-refunds
-REFUNDS_OF_S = 35 * DAY_S
+RETURNS_OF_S = 35 * DAY_S
 # A payment that is younger may be on its way into the books, or out of Stripe's list.
 SETTLED_AFTER_S = 600
 BATCH = 500
@@ -64,7 +64,7 @@ async def reconcile_payments(means: ReconcileMeans) -> Reconciled:
     mended = await _mend(payments_due, lambda name: sync_payment(means.sync, name), ends_s)
     subscriptions_due = await _due_subscriptions(means.books, subscriptions)
     renewed = await _mend(subscriptions_due, lambda name: sync_subscription(means.sync, name), ends_s)
-    missing = await _lay_missing_aside(means, {each.id for each in listed}, now_s)
+    missing = await _lay_missing_aside(means, {each.id for each in listed}, ends_s)
     return Reconciled(
         payments=len(listed),
         payments_mended=mended.count,
@@ -76,26 +76,33 @@ async def reconcile_payments(means: ReconcileMeans) -> Reconciled:
 
 
 async def _due_payments(means: ReconcileMeans, listed: Sequence[ListedPayment], now_s: int) -> list[str]:
-    """Return the payments to be read anew: new ones that differ, older ones with a refund or an open dispute."""
-    due = set(await means.books.open_disputes())
-    due |= await means.sync.stripe.payments.list_refunded_since(now_s - REFUNDS_OF_S) - {each.id for each in listed}
+    """Return the payments to be read anew: new ones that differ; those undecided; older ones that went back of late."""
+    stripe, since, compared = means.sync.stripe.payments, now_s - RETURNS_OF_S, {each.id for each in listed}
+    differing: list[str] = []
     for batch in batched(listed, BATCH):
-        due |= set(await means.books.differing_payments(batch))
-    return sorted(due)
+        differing += await means.books.differing_payments(batch)
+    undecided = await means.books.undecided_payments()
+    returned = (await stripe.list_disputed_since(since) | await stripe.list_refunded_since(since)) - compared
+    # What is looked at every day comes last: where time is short, what differs was mended.
+    return list(dict.fromkeys([*differing, *undecided, *sorted(returned)]))
 
 
 async def _due_subscriptions(books: Reconciliation, listed: Sequence[ListedSubscription]) -> list[str]:
     """Return the subscriptions to be read anew: what differs, and what goes on in the books alone."""
-    due = set(await books.live_subscriptions()) - {each.id for each in listed}
+    due: list[str] = []
     for batch in batched(listed, BATCH):
-        due |= set(await books.differing_subscriptions(batch))
-    return sorted(due)
+        due += await books.differing_subscriptions(batch)
+    ended = set(await books.live_subscriptions()) - {each.id for each in listed}
+    return due + sorted(ended)
 
 
-async def _lay_missing_aside(means: ReconcileMeans, listed: Collection[str], now_s: int) -> int:
-    """Keep for a person what the books have and Stripe has not; return how many there are."""
+async def _lay_missing_aside(means: ReconcileMeans, listed: Collection[str], ends_s: float) -> int:
+    """Keep for a person what the books have and Stripe has not; return how many were found while there was time."""
     missing = 0
-    for name in await means.books.payments_since(now_s - PAYMENTS_OF_S + SETTLED_AFTER_S):
+    for name in await means.books.payments_since(means.clock_ms() // 1000 - PAYMENTS_OF_S + SETTLED_AFTER_S):
+        if time.monotonic() > ends_s:
+            log_event("reconciliation_cut", level="error", at=name)
+            break
         if name not in listed and await means.sync.stripe.payments.read(name) is None:
             log_event("payment_missing_at_stripe", level="error", payment_id=name)
             await means.books.lay_aside(name, "missing at Stripe")

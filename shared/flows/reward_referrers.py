@@ -11,3 +11,12 @@ async def reward_referrers(codes: Codes) -> int:
             at once: each reward is given once
     """
     return sum(settled.count for settled in await do_all_due(codes.find_due_referrers, codes.reward_referrer))
+
+
+async def reward_referrer_of(codes: Codes, payment_id: str) -> None:
+    """Settle with whom a payment rewards; there is one at most.
+
+    raises  StoreUnavailable; as above
+    """
+    for account_id in await codes.find_due_referrers(payment_id):
+        await codes.reward_referrer(account_id)

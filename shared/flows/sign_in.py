@@ -21,6 +21,7 @@ from shared.flows.remembered_people import known_person
 from shared.keys.fingerprint import fingerprint, session_fingerprints
 from shared.keys.format import generate_secret, mask
 from shared.trials.codes import Codes
+from shared.trials.types import KnownPerson
 
 FIRST_KEY_NAME = "First key"
 
@@ -96,19 +97,18 @@ async def sign_in(door: Door, visit: Visit, answer_headers: dict[str, str]) -> W
     if answer.is_replayed:
         note_replay(answer_headers)
         return Welcome(answer.user, answer.is_new_user, _open(door.sealer, answer.sealed))
-    if answer.is_new_user and visit.referral_code is not None:
-        await _come_by(visit.referral_code, door, identity, _caller(hmacs, visit))
+    if answer.referral_code is not None and answer.user.email is not None:
+        someone = known_person(identity.privy_id, normalise_email(answer.user.email), door.secret_keys)
+        await _come_by(answer.referral_code, door, someone, _caller(hmacs, visit))
     return Welcome(answer.user, answer.is_new_user, secret if answer.is_new_user else None)
 
 
-async def _come_by(code: str, door: Door, identity: Identity, caller: Caller) -> None:
-    """Write down by whose code somebody new has come, and remember that he has, should he leave and come again.
+async def _come_by(code: str, door: Door, person: KnownPerson, caller: Caller) -> None:
+    """Write down by whose code somebody has come, and remember that he has, should he leave and come again.
 
-    policy  open: a code that does not count is in nobody's way, and one that is not written down now is looked at
-            when it would pay
+    policy  open: a code that does not count is in nobody's way, and one that is not decided on now is looked at when
+            he signs in again
     """
-    mailbox = None if identity.email is None else normalise_email(identity.email)
-    person = known_person(identity.privy_id, mailbox, door.secret_keys)
     receipt = own_receipt(None, caller, door.secret_keys)
     try:
         await Codes(door.desk.database).apply_referral(caller, code, person, receipt)

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.billing.plan_changes import CheckoutOutcome
 from shared.billing.types import Checkout, ChosenCheckout, OpenedCheckout
-from shared.clients.stripe.sales import CreditsOrder
+from shared.clients.stripe.sales import CreditsOrder, Session
 from shared.clients.stripe.wire import PaymentsUnavailable
 from shared.core.caller import Caller
 from shared.core.receipts import Receipt, note_replay
@@ -16,7 +16,7 @@ from shared.flows.ask import ask_within_limits
 from shared.flows.change_plan import change_plan
 from shared.flows.own_receipt import own_receipt
 from shared.flows.send_email import send_at_once
-from shared.flows.till import ORDER_S, Till, customer_of, keep_page, page_of
+from shared.flows.till import ORDER_S, Till, keep_page, page_of, with_customer
 
 CENTS_PER_DOLLAR = 100
 
@@ -77,16 +77,21 @@ async def _open_credits_session(till: Till, opened: OpenedCheckout) -> Checkout:
     checkout = opened.checkout
     if checkout.amount_cents is None:
         raise ValueError("a checkout of credits has an amount")
-    order = CreditsOrder(
-        checkout_id=str(checkout.id),
-        turn=str(uuid.uuid4()),
-        customer_id=await customer_of(till, opened),
-        amount_cents=checkout.amount_cents,
-        name=f"{_dollars(checkout.amount_cents)} USD of credits",
-        success_url=till.success_url,
-        cancel_url=till.cancel_url,
-    )
-    return await keep_page(till, checkout, page_of(await till.means.stripe.sales.open_credits_session(order)))
+    amount_cents = checkout.amount_cents
+
+    async def open_session(customer_id: str) -> Session:
+        order = CreditsOrder(
+            checkout_id=str(checkout.id),
+            turn=str(uuid.uuid4()),
+            customer_id=customer_id,
+            amount_cents=amount_cents,
+            name=f"{_dollars(amount_cents)} USD of credits",
+            success_url=till.success_url,
+            cancel_url=till.cancel_url,
+        )
+        return await till.means.stripe.sales.open_credits_session(order)
+
+    return await keep_page(till, checkout, page_of(await with_customer(till, opened, open_session)))
 
 
 def _dollars(cents: int) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from shared.billing.types import UnhandledEvent
-from shared.clients.stripe.events import read_hint
-from shared.core.errors import GatewayError
+from shared.clients.stripe.wire import PaymentsUnavailable
+from shared.core.errors import GatewayError, StoreUnavailable
 from shared.core.log import log_event
 from shared.flows.handle_stripe_event import follow_hints
 from shared.flows.reward_referrers import reward_referrers
@@ -20,8 +20,9 @@ OLDER_THAN_S = 120
 BATCH = 100
 # No more is begun after so long; what is left waits for the next sweep.
 RUN_S = 120.0
-# So many in a row, and it is Stripe or the store that is away.
+# So many in a row without an answer, and it is Stripe or the store that is away. A refusal is about one of them alone.
 MOST_FAILURES = 5
+AWAY = (PaymentsUnavailable, StoreUnavailable)
 
 
 class BillingSwept(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ async def sweep_billing(means: SyncMeans) -> BillingSwept:
     ends_s = time.monotonic() + RUN_S
     graces = await means.subscriptions.end_graces(BATCH)
     await means.limiter.forget_policies(graces.fingerprints)
-    rewards = await reward_referrers(means.codes)
+    rewards = await _reward(means)
     events = await _each(
         await means.payments.unhandled_events(limit=BATCH, older_than_s=OLDER_THAN_S),
         lambda event: _handle(means, event),
@@ -64,13 +65,24 @@ async def sweep_billing(means: SyncMeans) -> BillingSwept:
         graces=graces.count,
         cancellations=cancellations.count,
         refunds=refunds.count,
-        rewards=rewards,
-        failed=events.failed + cancellations.failed + refunds.failed,
+        rewards=rewards.count,
+        failed=rewards.failed + events.failed + cancellations.failed + refunds.failed,
     )
 
 
-async def _handle(means: SyncMeans, event: UnhandledEvent) -> object:
-    return await follow_hints(means, event.id, tuple(read_hint(text) for text in event.hints))
+async def _reward(means: SyncMeans) -> _Done:
+    """Reward who has brought somebody; one who cannot be rewarded now keeps nothing else from the sweep."""
+    try:
+        return _Done(count=await reward_referrers(means.codes))
+    except StoreUnavailable as error:
+        log_event("billing_sweep_failed", level="error", reason=error.code)
+        return _Done(failed=1)
+
+
+async def _handle(means: SyncMeans, event: UnhandledEvent) -> None:
+    """Count the try, then make it, unless somebody else has handled the event meanwhile."""
+    if await means.payments.try_event(event.id):
+        await follow_hints(means, event.id, event.hints)
 
 
 async def _each[Item](items: Sequence[Item], work: Callable[[Item], Awaitable[object]], ends_s: float) -> _Done:
@@ -84,7 +96,7 @@ async def _each[Item](items: Sequence[Item], work: Callable[[Item], Awaitable[ob
         except GatewayError as error:
             log_event("billing_sweep_failed", level="error", reason=error.code)
             done.failed += 1
-            in_a_row += 1
+            in_a_row = in_a_row + 1 if isinstance(error, AWAY) else 0
         else:
             done.count += 1
             in_a_row = 0

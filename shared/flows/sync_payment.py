@@ -10,21 +10,24 @@ from shared.clients.stripe.facts import Payment
 from shared.core.errors import StoreUnavailable
 from shared.core.ids import AccountId
 from shared.core.log import log_event
-from shared.flows.reward_referrers import reward_referrers
+from shared.flows.reward_referrers import reward_referrer_of
 from shared.flows.sync_means import SyncMeans
 from shared.flows.sync_subscription import sync_subscription
-from shared.keys.fingerprint import fingerprint
+from shared.keys.fingerprint import fingerprints
 
 # What came for a deleted account is given back after the first reading, and read once more.
 MOST_READINGS = 2
 
 
-async def sync_payment(means: SyncMeans, payment_id: str) -> frozenset[AccountId]:
+async def sync_payment(
+    means: SyncMeans, payment_id: str, *, synced: frozenset[str] = frozenset()
+) -> frozenset[AccountId]:
     """Read a payment at Stripe with its refunds and disputes, and post what it says; return who has new e-mails.
 
     Any order and any number of calls, at once too, come to the same: a number is claimed before Stripe is read, and
     what was read before something that is posted already is not posted.
 
+    shape   synced: the subscriptions that were read after what hints at the payment; they are not read once more
     raises  PaymentsUnavailable, StripeRefused, StoreUnavailable; a retry is safe
     """
     written_to: frozenset[AccountId] = frozenset()
@@ -34,9 +37,10 @@ async def sync_payment(means: SyncMeans, payment_id: str) -> frozenset[AccountId
         if payment is None or payment.kind == "unknown":
             _log_stranger(payment_id, payment)
             break
-        if payment.subscription_id is not None:
+        if payment.subscription_id is not None and payment.subscription_id not in synced:
             # What it pays for comes first, so that what is taken back of it finds what it gave.
             written_to |= await sync_subscription(means, payment.subscription_id)
+            synced |= {payment.subscription_id}
         answer = await means.payments.post_payment(claim, _facts(payment, means.secret_keys))
         if isinstance(answer, PaymentPosted):
             await means.limiter.forget_policies(answer.fingerprints)
@@ -50,10 +54,10 @@ async def sync_payment(means: SyncMeans, payment_id: str) -> frozenset[AccountId
 
 
 def _facts(payment: Payment, secret_keys: Sequence[str]) -> dict[str, Any]:
-    """Say it as the SQL function takes it: of the card no more than tells it from others."""
+    """Say it as the SQL function takes it: of the card no more than tells it from others, under each secret of ours."""
     facts: dict[str, Any] = msgspec.to_builtins(payment)
     card = facts.pop("card_fingerprint")
-    return {**facts, "card_fingerprint_hmac": fingerprint(f"card:{card}", secret_keys[0]) if card else None}
+    return {**facts, "card_fingerprint_hmacs": fingerprints(f"card:{card}", secret_keys) if card else []}
 
 
 async def _reward(means: SyncMeans, payment_id: str) -> None:
@@ -62,7 +66,7 @@ async def _reward(means: SyncMeans, payment_id: str) -> None:
     policy  open: what fails is left to the sweep
     """
     try:
-        await reward_referrers(means.codes)
+        await reward_referrer_of(means.codes, payment_id)
     except StoreUnavailable:
         log_event("rewards_left_to_the_sweep", level="warning", payment_id=payment_id)
 

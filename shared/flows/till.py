@@ -1,5 +1,6 @@
 """What orders are taken with, and who pays."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,8 +8,9 @@ import msgspec
 from shared.billing.plan_changes import PayerTold, PlanChanges
 from shared.billing.plans import Plans
 from shared.billing.types import Checkout, OpenedCheckout
+from shared.clients.stripe.payments import MISSING
 from shared.clients.stripe.sales import Session
-from shared.clients.stripe.wire import PaymentsUnavailable
+from shared.clients.stripe.wire import PaymentsUnavailable, StripeRefused
 from shared.core.ids import format_user_id
 from shared.flows.ask import Desk
 from shared.flows.send_email import MailMeans
@@ -39,15 +41,28 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.page_url}?checkout=cancelled"
 
 
-async def customer_of(till: Till, opened: OpenedCheckout | PayerTold) -> str:
-    """Return who an account is at Stripe; of two that are made at once the first one stays.
+async def with_customer[Answer](
+    till: Till, opened: OpenedCheckout | PayerTold, use: Callable[[str], Awaitable[Answer]]
+) -> Answer:
+    """Do something at Stripe as the account's customer; once more as a new one where that was deleted there.
 
-    raises  PaymentsUnavailable, StripeRefused, StoreUnavailable
+    raises  PaymentsUnavailable, StripeRefused, StoreUnavailable, and what use raises
     """
-    if opened.customer_id is not None:
-        return opened.customer_id
+    if opened.customer_id is None:
+        return await use(await _make_customer(till, opened))
+    try:
+        return await use(opened.customer_id)
+    except StripeRefused as refusal:
+        if refusal.reason != MISSING or not await till.means.stripe.sales.is_customer_gone(opened.customer_id):
+            raise
+    return await use(await _make_customer(till, opened))
+
+
+async def _make_customer(till: Till, opened: OpenedCheckout | PayerTold) -> str:
+    """Make a customer in place of the one that is known, if any; of two that are made at once the first one stays."""
     made = await till.means.stripe.sales.create_customer(format_user_id(opened.account_id), opened.email)
-    return (await till.means.payments.keep_customer(opened.account_id, made)).customer_id
+    kept = await till.means.payments.keep_customer(opened.account_id, made, gone_id=opened.customer_id)
+    return kept.customer_id
 
 
 class PayPage(msgspec.Struct, frozen=True):

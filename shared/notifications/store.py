@@ -18,6 +18,13 @@ class _Count(msgspec.Struct, frozen=True):
     count: int
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What was due: mails that are to be sent, and how many others were ended, since they are not to be any more."""
+
+    mails: tuple[Mail, ...]
+    ended: int
+
+
 class _Retried(msgspec.Struct, frozen=True):
     state: Literal["waiting", "dead", "unchanged"]
 
@@ -39,15 +46,14 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, account_id: AccountId | None = None) -> Mail | None:
+    async def take(self, account_id: AccountId | None = None) -> Taken:
         """Take the mail that is due first, of one account or of all; for two minutes it is ours.
+
+        Nothing is due where it is none and none was ended.
 
         raises  StoreUnavailable; a try that was taken and not heard of is taken again after the two minutes
         """
-        mails = await self._database.call(
-            "take_due_mails", {"p_limit": 1, "p_account_id": account_id}, tuple[Mail, ...]
-        )
-        return mails[0] if mails else None
+        return await self._database.call("take_due_mails", {"p_limit": 1, "p_account_id": account_id}, Taken)
 
     async def finish(self, mail_id: uuid.UUID, resend_id: str | None) -> None:
         """Write down that a mail was sent.
@@ -56,16 +62,23 @@ class Outbox:
         """
         await self._database.call("finish_mail", {"p_id": str(mail_id), "p_resend_id": resend_id}, _Count)
 
-    async def retry(self, mail: Mail, *, after_s: int | None, reason: str) -> bool:
+    async def retry(self, mail: Mail, *, after_s: int | None, reason: str, is_refused: bool) -> bool:
         """Write down that this try failed; return whether there will be another.
 
-        after_s  None: there is no use in one
+        after_s     None: there is no use in one
+        is_refused  this try has certainly sent nothing
 
         raises  StoreUnavailable
         """
         told = await self._database.call(
             "retry_mail",
-            {"p_id": str(mail.id), "p_try": mail.attempt, "p_after_s": after_s, "p_error": reason},
+            {
+                "p_id": str(mail.id),
+                "p_try": mail.attempt,
+                "p_after_s": after_s,
+                "p_error": reason,
+                "p_is_refused": is_refused,
+            },
             _Retried,
         )
         return told.state != "dead"

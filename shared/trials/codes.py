@@ -80,12 +80,12 @@ class Codes:
             ReferralTold | PersonChanged | Refused,  # type: ignore[arg-type]
         )
 
-    async def find_due_referrers(self) -> tuple[AccountId, ...]:
-        """Return a hundred accounts that have rewards to be settled.
+    async def find_due_referrers(self, payment_id: str | None = None) -> tuple[AccountId, ...]:
+        """Return a hundred accounts that have rewards to be settled: by this payment, or by any.
 
         raises  StoreUnavailable
         """
-        return await self._database.call("due_referrers", {}, tuple[AccountId, ...])
+        return await self._database.call("due_referrers", {"p_payment_id": payment_id}, tuple[AccountId, ...])
 
     async def reward_referrer(self, account_id: AccountId) -> Settled:
         """Settle an account's rewards, of which one that is busy has none now.

@@ -76,6 +76,13 @@ class ReferralAlreadyApplied(GatewayError):
     code = "referral_already_applied"
 
 
+class ReferralMutual(GatewayError):
+    """The code is that of somebody whom the owner has brought himself."""
+
+    status = 409
+    code = "referral_mutual"
+
+
 class ReferralTooLate(GatewayError):
     """The owner has bought something before he named who brought him."""
 
@@ -92,13 +99,13 @@ def _of_trial(code: str) -> GatewayError | None:
     match code:
         case PersonUnknown.code:
             return PersonUnknown(
-                "A trial is a person's, and this account was made without a sign-in. Sign in by POST /auth/privy, "
-                "and start it there."
+                "This is given to a person, and this account was made without a sign-in. Sign in by POST /auth/privy, "
+                "and ask for it there."
             )
         case VerifiedEmailRequired.code:
             return VerifiedEmailRequired(
-                "A trial needs a verified e-mail address. Link one at your sign-in, then send the identity token: "
-                'POST /auth/privy {"identity_token": "..."}, and start the trial again.'
+                "This is given to a verified e-mail address. Link one at your sign-in, then send the identity token: "
+                'POST /auth/privy {"identity_token": "..."}, and ask again.'
             )
         case TrialAlreadyUsed.code:
             return TrialAlreadyUsed("You have had your trial. Buy credits or a plan by POST /billing/checkout.")
@@ -130,6 +137,10 @@ def _of_referral(code: str) -> GatewayError | None:
             return OwnReferralCode("This is your own referral code: give it to somebody else.", param="code")
         case ReferralAlreadyApplied.code:
             return ReferralAlreadyApplied("You have come by a referral code already; it counts once.", param="code")
+        case ReferralMutual.code:
+            return ReferralMutual(
+                "You have brought the owner of this code yourself; he cannot bring you.", param="code"
+            )
         case ReferralTooLate.code:
             return ReferralTooLate(
                 "A referral code counts before the first purchase, and you have made one.", param="code"

@@ -99,9 +99,9 @@ def list_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {"parameters": PAGE_PARAMETERS} | _answer(schema, 200)
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
     """Describe an endpoint that takes this model as JSON."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(model)}}}}
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": inline_schema(model)}}}}
 
 
 def describe_access(description: dict[str, Any], routes: Iterable[BaseRoute]) -> None:

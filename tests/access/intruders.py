@@ -18,6 +18,7 @@ END_OVERLAP = (
     "update gateway.key_secrets set expires_at = clock_timestamp() where key_id = %s and expires_at is not null"
 )
 SUSPEND = "update gateway.accounts set status = 'suspended' where id = %s"
+DISPUTE = "update gateway.accounts set dispute_status = 'open' where id = %s"
 UNKNOWN_KEY = (401, "invalid_api_key")
 
 # None: he is answered as whoever may call the route.
@@ -42,7 +43,8 @@ async def make_intruders(town: Town) -> list[Intruder]:
         *await _with_keys_that_have_ended(owner),
         *await _with_keys_for_something_else(owner),
         *_with_tokens_of_nobody(town, owner),
-        *await _of_suspended_accounts(town),
+        *await _of_blocked_accounts(town, "suspended", SUSPEND, "account_suspended"),
+        *await _of_blocked_accounts(town, "disputed", DISPUTE, "payment_disputed"),
         *await _of_deleted_accounts(town),
     ]
 
@@ -141,12 +143,12 @@ def _with_tokens_of_nobody(town: Town, owner: Owner) -> list[Intruder]:
     ]
 
 
-async def _of_suspended_accounts(town: Town) -> list[Intruder]:
+async def _of_blocked_accounts(town: Town, name: str, change: str, code: str) -> list[Intruder]:
     owner = await town.new_owner()
-    run_sql(owner.database_url, SUSPEND, owner.account_id)
+    run_sql(owner.database_url, change, owner.account_id)
     return [
-        Intruder("a key of a suspended account", _suspended, _always(owner.holder), owner.belongings),
-        Intruder("someone signed in whose account is suspended", _suspended, _always(owner.person), owner.belongings),
+        Intruder(f"a key of a {name} account", _blocked(code), _always(owner.holder), owner.belongings),
+        Intruder(f"someone whose account is {name}", _blocked(code), _always(owner.person), owner.belongings),
     ]
 
 
@@ -174,9 +176,13 @@ def _lacking(route: DeclaredRoute) -> Verdict:
     return None if route.access.scope is None else (403, "missing_scope")
 
 
-def _suspended(route: DeclaredRoute) -> Verdict:
-    """Who is suspended may look, pay what he owes, and end a key that has leaked."""
-    scope = route.access.scope
-    may_look = scope is None or scope.endswith(":read") or scope == "billing:write"
-    may_end_key = (route.method, route.path) == ("DELETE", "/user/api-keys/{key_id}")
-    return None if may_look or may_end_key else (403, "account_suspended")
+def _blocked(code: str) -> Callable[[DeclaredRoute], Verdict]:
+    """Who is suspended, or disputes a payment, may look, pay what he owes, and end a key that has leaked."""
+
+    def verdict(route: DeclaredRoute) -> Verdict:
+        scope = route.access.scope
+        may_look = scope is None or scope.endswith(":read") or scope == "billing:write"
+        may_end_key = (route.method, route.path) == ("DELETE", "/user/api-keys/{key_id}")
+        return None if may_look or may_end_key else (403, code)
+
+    return verdict

@@ -54,8 +54,8 @@ _CHAT = WellMade(body=lambda belongings: {"model": belongings.model_id, "message
 _SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
 _CHANGE_KEY = WellMade(body=_sent(max_requests=7))
 _BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
-# Who may ask is told that the code is nobody's.
-_CODE = WellMade(status=404, body=_sent(code="nobody-s"))
+# Nothing is given to somebody whose address is not known.
+_CODE = WellMade(status=403, body=_sent(code="nobody-s"))
 # Stripe has not signed it.
 _UNSIGNED = WellMade(status=400, body=_sent(type="payment_intent.succeeded"))
 _CHANGE_PROFILE = WellMade(body=_sent(name="Somebody Else", preferences={"theme": "dark"}))

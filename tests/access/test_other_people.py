@@ -14,6 +14,7 @@ from infra.local.stack import LocalStack
 from tests.access.people import Owner, Town
 from tests.access.requests import REQUESTS, Body, bearer, call, name_of, open_session, path_of, routes_for, send
 from tests.access.tables import digest_account
+from tests.functions.billing.people import make_coupon
 from tests.functions.chat.client import HELLO, PATH, Answer
 from tests.functions.keys.client import KEYS
 from tests.functions.test_access import DeclaredRoute
@@ -26,10 +27,7 @@ OF_PATHS = [route for route in WITH_KEY if "{" in route.path]
 # Where an application may look for whose or which something is.
 NAMES = ("id", "key", "key_id", "account_id", "user_id", "generation_id", "request_id", "after", "before", "model")
 HEADERS = ("X-Account-Id", "X-User-Id", "X-Key-Id", "X-Privy-Id", "X-Forwarded-User", "X-Original-Url")
-# Of whoever has had no trial and no coupon, the same as of everybody else.
-SAYS_NOTHING_OF_ITS_OWN = {
-    *("GET /user/limit", "GET /user/limits", "GET /trial/status", "GET /trials/status", "GET /coupons/history"),
-}
+SAYS_NOTHING_OF_ITS_OWN = {"GET /user/limit", "GET /user/limits"}
 # A balance that nobody else has.
 QUETZAL_NANOS = 27_182_818_284
 PUBLIC_ID = re.compile(r"(key|gen|user|evt|txn|pi)_\w+")
@@ -87,7 +85,10 @@ async def other(town: Town) -> Owner:
 async def marks(town: Town, other: Owner) -> Marks:
     """An account with something everywhere, and what of it no other account's answers say."""
     owner = await town.new_owner("quetzal.owner@example.com", credit_nanos=QUETZAL_NANOS)
+    coupon = make_coupon(owner.database_url)
     for tenant_change in (
+        ("POST", "/trials/start", {}),
+        ("POST", "/coupons/redeem", {"code": coupon}),
         ("PATCH", "/user/profile", {"name": "Quetzal Owner", "preferences": {"motto": "quetzals only"}}),
         ("PUT", "/user/notifications/preferences", {"low_balance_threshold": "31.415926535"}),
         ("POST", KEYS, {"name": "quetzal's own", "allowed_domains": ["quetzal.example"], "models": ["quetzal/*"]}),

@@ -95,14 +95,16 @@ def may_change(intruder: Intruder, route: DeclaredRoute) -> bool:
     return route.method != "GET" and intruder.verdict(route) is None
 
 
-async def test_who_may_change_something_all_the_same_is_someone_suspended_who_ends_a_key(
+async def test_who_may_change_something_all_the_same_is_someone_suspended_or_disputed_who_ends_a_key(
     town: Town, session: aiohttp.ClientSession, intruders: list[Intruder]
 ) -> None:
     changing = {(name_of(route), each.name) for route in WITH_KEY for each in intruders if may_change(each, route)}
     # Who is suspended may pay what he owes.
     billing = {name_of(route) for route in WITH_KEY if route.access.scope == "billing:write"}
     assert {name for name, _ in changing} == {"DELETE /user/api-keys/{key_id}"} | billing
-    assert all("suspended" in name for _, name in changing)
+    assert all(
+        name.endswith(("suspended account", "disputed account", "is suspended", "is disputed")) for _, name in changing
+    )
     owner = await town.new_owner()
     key = await owner.holder.make(name="leaked")
     run_sql(owner.database_url, SUSPEND, owner.account_id)

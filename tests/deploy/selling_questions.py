@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from infra.local.environment import STRIPE_WEBHOOK_SECRET
 from infra.local.stripe_double.signatures import Signature, signature_header
@@ -30,10 +31,37 @@ Headers = Mapping[str, str]
 CHECKOUT_PATH = "/billing/checkout"
 CREDITS = {"kind": "credits", "amount": "25.00"}
 DEV_PLAN = {"kind": "plan", "plan_id": "dev"}
-STRIPE, RESEND = "/webhooks/stripe", "/webhooks/resend"
+STRIPE, OTHER_STRIPE, RESEND = "/webhooks/stripe", "/api/stripe/webhook", "/webhooks/resend"
 UNSUBSCRIBE = "/unsubscribe"
 # Just over what an event may have, and under the limits of the platforms.
 TOO_LARGE = 1024 * 1024 + 1
+# What comes of the questions that change something, and of those that must change nothing.
+STATUSES = {
+    "a trial is started": 200,
+    "the same trial is asked for again": 200,
+    "a second trial": 409,
+    "a coupon": 200,
+    "a coupon again": 409,
+    "an order": 200,
+    "the same order again": 200,
+    "another order under the same Idempotency-Key": 409,
+    "an order at the other path": 200,
+    "an order of a plan": 200,
+    "the portal": 200,
+    "a test e-mail": 202,
+    "the same test e-mail": 202,
+    "a bounce": 200,
+    "a bounce of long ago": 400,
+    "a bounce that somebody has changed": 400,
+    "GET a link that unsubscribes": 200,
+    "GET a link that is not ours": 400,
+    "an event of no interest": 200,
+    **{
+        f"an event at {path}, its signature {kind}": 200 if kind is Signature.GOOD else 400
+        for path in (STRIPE, OTHER_STRIPE)
+        for kind in Signature
+    },
+}
 # Nobody's, so that one link is every place's.
 NO_ACCOUNT = AccountId(999_999_999_999)
 
@@ -75,7 +103,7 @@ def _refused_questions(rich: Headers) -> Iterator[Question]:
         ("POST", "/coupons/redeem"),
         ("GET", "/referral"),
     ):
-        body = {} if method == "POST" else None
+        body: dict[str, Any] | None = {} if method == "POST" else None
         yield Question(f"{method} {path} without a key", method, path, JSON, body)
         yield Question(f"{method} {path} with a key that may not", method, path, {**JSON, **rich}, body)
     for path in (CHECKOUT_PATH, STRIPE, RESEND):
@@ -96,7 +124,7 @@ def _offer_questions(buyer: Headers) -> Iterator[Question]:
 
 def _trial_questions(buyer: Headers) -> Iterator[Question]:
     sent = {**JSON, **buyer}
-    once = {**sent, "Idempotency-Key": "a trial", "Origin": "https://app.example"}
+    once = {**sent, "Idempotency-Key": "one-trial", "Origin": "https://app.example"}
     yield Question("the trial before it", "GET", "/trials/status", buyer)
     yield Question("a trial with a field too many", "POST", "/trials/start", sent, {"days": 30})
     yield Question("a trial is started", "POST", "/trials/start", once, {}, varying=TRIAL)
@@ -120,7 +148,7 @@ def _code_questions(buyer: Buyer) -> Iterator[Question]:
 
 def _order_questions(buyer: Headers) -> Iterator[Question]:
     sent = {**JSON, **buyer}
-    once = {**sent, "Idempotency-Key": "an order", "Origin": "https://app.example"}
+    once = {**sent, "Idempotency-Key": "one-order", "Origin": "https://app.example"}
     order = functools.partial(Question, method="POST", path=CHECKOUT_PATH, headers=sent, varying=CHECKOUT)
     yield order("an order", headers=once, body=CREDITS)
     yield order("the same order again", headers=once, body=CREDITS)
@@ -146,7 +174,7 @@ def _payment_questions(buyer: Headers) -> Iterator[Question]:
 
 
 def _stripe_questions() -> Iterator[Question]:
-    for path in (STRIPE, "/api/stripe/webhook"):
+    for path in (STRIPE, OTHER_STRIPE):
         event = _event("payment_intent.succeeded", f"pi_{secrets.token_hex(12)}")
         for kind in Signature:
             yield Question(f"an event at {path}, its signature {kind}", "POST", path, _sign(event, kind), event)
@@ -159,8 +187,8 @@ def _stripe_questions() -> Iterator[Question]:
 
 def _mail_questions(buyer: Buyer) -> Iterator[Question]:
     sent, send = {**JSON, **buyer.headers}, "/user/notifications/test"
-    yield Question("a test e-mail", "POST", send, {**sent, "Idempotency-Key": "a mail"}, {}, varying=TEST_MAIL)
-    yield Question("the same test e-mail", "POST", send, {**sent, "Idempotency-Key": "a mail"}, {}, varying=TEST_MAIL)
+    yield Question("a test e-mail", "POST", send, {**sent, "Idempotency-Key": "one-mail"}, {}, varying=TEST_MAIL)
+    yield Question("the same test e-mail", "POST", send, {**sent, "Idempotency-Key": "one-mail"}, {}, varying=TEST_MAIL)
     bounce = resend_event("email.bounced", "nobody@example.com", bounce={"type": "Permanent"})
     yield Question("a bounce", "POST", RESEND, signed(bounce), bounce)
     yield Question("a bounce of long ago", "POST", RESEND, signed(bounce, at=int(time.time()) - 3600), bounce)

@@ -22,7 +22,9 @@ from functions.scheduled.jobs import JOBS
 from infra.local.ports import LOOPBACK, accepts_connections, choose_free_ports
 from infra.local.processes import Service, StackError
 from infra.local.stack import ROOT, LocalStack
+from shared.notifications.links import Subscription, unsubscribe_url
 from tests.deploy.dockerfile import ImageBuilder, Stage, ignored_by, is_ignored, make_base, read_dockerfile
+from tests.deploy.selling_questions import NO_ACCOUNT
 
 NAME = "container"
 STORE_VARIABLES = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN")
@@ -43,12 +45,16 @@ class Container:
     port: int
 
     def ask(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, dict[str, Any]]:
+        status, answer = self.fetch(method, path, body, key)
+        return status, json.loads(answer)
+
+    def fetch(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=20)
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -151,12 +157,16 @@ def test_nobody_signs_in_without_an_app_at_privy(container: Container) -> None:
     assert (status, answer["error"]["code"]) == (501, "not_configured")
 
 
-def test_nothing_is_sold_without_an_account_at_stripe(container: Container, documented_key: str) -> None:
+def test_nothing_is_sold_without_an_account_at_stripe(container: Container) -> None:
     assert container.ask("GET", "/plans/dev")[1]["prices"]["month"] == "29.000000000"
     status, answer = container.ask("POST", "/webhooks/stripe", {})
     assert (status, answer["error"]["code"]) == (501, "not_configured")
-    status, answer = container.ask("POST", "/webhooks/resend", {})
-    assert (status, answer["error"]["code"]) == (501, "not_configured")
+
+
+def test_its_pages_are_rendered_from_the_templates_in_the_image(container: Container) -> None:
+    link = unsubscribe_url("", Subscription(NO_ACCOUNT, "payments"), container.stack.credentials.gateway_secret)
+    status, page = container.fetch("GET", link)
+    assert (status, b"payments and plans" in page) == (200, True)
 
 
 def test_jobs_are_not_configured_without_a_cron_secret(container: Container) -> None:

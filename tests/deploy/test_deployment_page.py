@@ -41,7 +41,7 @@ FULL = {
 SELLING = {
     "GATEWAY_URL": "https://gateway.example",
     "STRIPE_SECRET_KEY": "sk_test_x",
-    "STRIPE_WEBHOOK_SECRET": "whsec_x",
+    "STRIPE_WEBHOOK_SECRET": "whsec_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "RESEND_API_KEY": "re_x",
     "EMAIL_FROM": "Gateway <gateway@gateway.example>",
 }

@@ -11,6 +11,7 @@ from infra.package.groups import find_groups
 from infra.server.gateway import VERCEL_FILE, read_routes
 from tests.deploy.question_set import GENERATIONS, NOBODY, Cast, make_cast, questions
 from tests.deploy.same_answers import JSON, Question, Target, comparable, put
+from tests.deploy.selling_questions import STATUSES
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, content_of, read_payloads, words
 from tests.harness.privy import PrivyTokens
 from tests.harness.simulator import Simulator
@@ -59,6 +60,13 @@ def test_the_set_holds_every_kind_of_answer(local_answers: Answers) -> None:
     assert any(
         answer["headers"].get("content-type", "").startswith("text/event-stream") for answer in local_answers.values()
     )
+
+
+@pytest.mark.parametrize(("name", "status"), STATUSES.items())
+def test_what_is_sold_and_told_is_answered_as_the_question_means_it(
+    name: str, status: int, local_answers: Answers
+) -> None:
+    assert local_answers[name]["status"] == status
 
 
 async def test_the_first_byte_of_a_stream_leaves_before_the_provider_s_last_chunk(

@@ -43,6 +43,20 @@ class StripeDouble:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def write(self, path: str, /, **form: Any) -> Any:
+        """POST a form to a path of Stripe's API, as its dashboard does."""
+        return self._ask("POST", path, form)
+
+    def delete(self, path: str) -> Any:
+        """DELETE what is at a path of Stripe's API."""
+        return self._ask("DELETE", path, None)
+
+    def _ask(self, method: str, path: str, form: dict[str, Any] | None) -> Any:
+        headers = {"Authorization": "Bearer sk_test_local"}
+        response = self._http.request(method, f"/v1{path}", data=form, headers=headers)
+        assert response.status_code == 200, response.text
+        return response.json()
+
     def reset(self, *, now: int | None = None) -> None:
         """Forget everything, the endpoints and the faults too."""
         self.control("/reset", now=now, keeps_endpoints=False)

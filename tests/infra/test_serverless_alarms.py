@@ -63,8 +63,8 @@ def watch_of(alarm: dict[str, Any]) -> Watch:
 def expected_watches() -> dict[str, Watch]:
     watches = dict(SHARED)
     for function in FUNCTIONS.values():
-        name = function.logical_name
-        errors = Watch("AWS/Lambda", "Errors", {"FunctionName": {"Ref": f"{name}LambdaFunction"}})
+        name = "".join(word.title() for word in function.group.split("_"))
+        errors = Watch("AWS/Lambda", "Errors", {"FunctionName": {"Ref": f"{function.logical_name}LambdaFunction"}})
         watches[f"{name}Errors"] = errors
         if has_address(function):
             watches[f"{name}UrlErrors"] = replace(errors, metric="Url5xxCount", threshold=10)

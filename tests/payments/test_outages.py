@@ -13,6 +13,7 @@ from tests.payments.jobs import run_job
 from tests.payments.shop import Shop, deliver
 
 LATER = "update gateway.stripe_events set received_at = received_at - interval '1 hour' where id = %s"
+READ_FAILURE = "select last_error from gateway.stripe_events where id = %s"
 SYNCS = "select claimed, posted from gateway.syncs where object_id = %s"
 # Long enough for what is asked meanwhile, shorter than one attempt of a call may take.
 SLOW_S = 2.0
@@ -87,6 +88,8 @@ async def test_an_event_that_stripe_does_not_repeat_is_handled_by_the_sweep(shop
     (event,) = shop.events("payment_intent.succeeded")
     shop.double.control("/faults", kind="error", path="/v1/payment_intents", times=3)
     assert (await deliver(shop.gateway, event, at=int(time.time())))[0] == 503
+    # Why is written down, for whoever looks after it.
+    assert shop.rows(READ_FAILURE, event["id"]) == [("payments_unavailable",)]
     # Stripe's own retries come first.
     await run_job(shop.gateway, "billing_sweep")
     assert shop.handled([event]) == {event["id"]: False}

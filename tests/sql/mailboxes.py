@@ -57,4 +57,4 @@ def facts(customer: Customer, template: str) -> dict[str, Any]:
 
 def take(books: Books, customer: Customer | None = None, limit: int = 10) -> Any:
     """Take what is due, of one customer or of all."""
-    return books.call("take_due_mails", limit=limit, account_id=customer.account_id if customer else None)
+    return books.call("take_due_mails", limit=limit, account_id=customer.account_id if customer else None)["mails"]

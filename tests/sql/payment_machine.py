@@ -158,6 +158,28 @@ class PaymentMachine(RuleBasedStateMachine):
         self.pass_time(wait)
         self.buyer.customer.settle(hold_id, cost)
 
+    @rule(hold_id=holds)
+    def void(self, hold_id: uuid.UUID) -> None:
+        self.buyer.customer.void(hold_id)
+
+    @rule(
+        target=holds,
+        payment=payments | plans,
+        cents=CENTS,
+        share=st.sampled_from([13, 13, 9, 4]),
+        is_refund=st.booleans(),
+    )
+    def take_back_what_is_held(self, payment: AtStripe, cents: int, share: int, *, is_refund: bool) -> Any:
+        """Hold all that can be spent, or a share of it, months first and a bonus last; then take back and post it."""
+        available = self.buyer.customer.balance()["available_nanos"]
+        hold_id = self.hold(0, available * share // 13 or 1, 60)
+        if is_refund:
+            payment.refund(cents)
+        else:
+            payment.dispute(cents)
+        self.sync(payment)
+        return hold_id
+
     @rule(seconds=st.integers(1, 90))
     def pass_time(self, seconds: int) -> None:
         self.books.pass_time(seconds=seconds)

@@ -78,7 +78,7 @@ class AtStripe:
             "bought_cents": self.received_cents - self.tax_cents if self.bought_cents is None else self.bought_cents,
             "refunds": [dict(refund) for refund in self.refunds],
             "disputes": [dict(dispute) for dispute in self.disputes],
-            "card_fingerprint_hmac": None,
+            "card_fingerprint_hmacs": [],
             "receipt_url": None,
             "paid_at": 1_893_456_000,
             **self.more,

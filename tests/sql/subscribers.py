@@ -145,7 +145,6 @@ class StripeSubscription:
             "starts_at": starts_at,
             "ends_at": ends_at,
             "amount_cents": -cents if is_credit else cents,
-            "is_proration": is_proration or is_credit,
         }
 
     def _invoice(self, created: int, lines: list[dict[str, Any]]) -> None:

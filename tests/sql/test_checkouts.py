@@ -1,7 +1,7 @@
 """What may be bought, and what is written down of it before Stripe is asked."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -15,10 +15,6 @@ from tests.sql.races import crowd_of
 from tests.sql.subscribers import DEV, TEAM, StripeSubscription, sell_plans
 
 LOCK_ACCOUNT = "select from gateway.accounts where id = %s for no key update"
-READ_STATUS = """
-    select gateway.checkout_view(checkout, gateway.clock()) ->> 'status'
-      from gateway.checkouts as checkout where id = %s
-"""
 COUNT = "select count(*) from gateway.checkouts where account_id = %s"
 
 
@@ -57,7 +53,7 @@ def test_credits_are_bought_within_bounds_with_the_bonus_of_their_tier(books: Bo
     buyer = _buyer(books)
     answer = _order(buyer, amount_cents=cents)
     checkout = answer["checkout"]
-    assert (checkout["amount_cents"], checkout["bonus_nanos"], checkout["status"]) == (cents, bonus, "open")
+    assert (checkout["amount_cents"], checkout["bonus_nanos"]) == (cents, bonus)
     assert (answer["account_id"], answer["customer_id"], answer["is_replayed"]) == (
         buyer.account_id,
         buyer.customer_id,
@@ -117,9 +113,43 @@ def test_who_has_a_plan_is_told_of_his_subscription_and_may_order_any_other(book
     assert _plan(buyer, "dev")["verdict"] == "checkout"
 
 
-def _post(buyer: Buyer, subscription: StripeSubscription) -> None:
+def test_a_plan_that_is_not_paid_for_may_be_ordered_and_is_to_be_paid_first(books: Books) -> None:
+    buyer = _buyer(books)
+    begun = int(books.now().timestamp())
+    subscription = StripeSubscription(buyer.customer_id, DEV, "month", begun)
+    _post(buyer, subscription, status="past_due")
+    for days in (1, 30):
+        order = _plan(buyer, "dev")
+        assert order["verdict"] == "checkout"
+        weighed = books.call("weigh_plan_change", checkout_id=order["checkout"]["id"])
+        assert (weighed["move"], weighed["subscription_id"]) == ("pay_first", subscription.id)
+        books.pass_time(days=days)
+
+
+def test_whoever_has_two_subscriptions_ends_both_and_keeps_one_where_he_orders_a_plan(books: Books) -> None:
+    buyer = _buyer(books)
+    begun = int(books.now().timestamp())
+    dev, team = (StripeSubscription(buyer.customer_id, plan, "month", begun) for plan in (DEV, TEAM))
+    for subscription in (dev, team):
+        _post(buyer, subscription)
+    for plan_id, moves in (("team", [dev]), ("free", [team, dev])):
+        dev.cancels_at = None
+        _post(buyer, dev)
+        checkout_id = _plan(buyer, plan_id)["checkout"]["id"]
+        for number, subscription in enumerate(moves):
+            weighed = books.call("weigh_plan_change", checkout_id=checkout_id)
+            assert (weighed["move"], weighed["subscription_id"]) == ("cancel", subscription.id)
+            subscription.cancels_at = begun + 1000 * (number + 1)
+            _post(buyer, subscription)
+        assert books.call("weigh_plan_change", checkout_id=checkout_id)["move"] == "none"
+    ends_at = datetime.fromisoformat(books.call("weigh_plan_change", checkout_id=checkout_id)["comes_at"])
+    assert ends_at.timestamp() == begun + 2000
+
+
+def _post(buyer: Buyer, subscription: StripeSubscription, **other: str) -> None:
     claim = buyer.books.call("claim_sync", object_id=subscription.id)
-    assert buyer.books.call("post_subscription", claim=claim, subscription=subscription.told())["verdict"] == "posted"
+    answer = buyer.books.call("post_subscription", claim=claim, subscription={**subscription.told(), **other})
+    assert answer["verdict"] == "posted"
 
 
 def test_the_first_session_of_a_checkout_stays(books: Books) -> None:
@@ -133,19 +163,6 @@ def test_the_first_session_of_a_checkout_stays(books: Books) -> None:
         assert (kept["verdict"], kept["checkout"]["session_id"], kept["checkout"]["url"]) == (
             "checkout_kept", "cs_1", "https://pay/cs_1",
         )  # fmt: skip
-    books.pass_time(hours=24)
-    assert books.value(READ_STATUS, checkout_id) == "expired"
-
-
-def test_who_orders_a_plan_is_told_of_his_sessions_that_could_still_be_paid(books: Books) -> None:
-    buyer = _buyer(books)
-    for number, hours in enumerate((24, 1)):
-        checkout_id = _plan(buyer, "dev")["checkout"]["id"]
-        session = {"stripe_session_id": f"cs_{buyer.account_id}_{number}", "url": "https://pay"}
-        books.call("keep_checkout", checkout_id=checkout_id, **session, expires_at=books.now() + timedelta(hours=hours))
-    books.pass_time(hours=2)
-    assert _plan(buyer, "dev")["open_session_ids"] == [f"cs_{buyer.account_id}_0"]
-    assert _order(buyer, amount_cents=500)["open_session_ids"] == []
 
 
 def test_the_same_order_again_is_the_same_checkout_and_another_under_its_key_is_refused(own_ledger: Books) -> None:

@@ -77,8 +77,7 @@ def test_who_leaves_and_signs_in_again_while_his_change_waits_changes_neither_ac
     books.rows("select gateway.open_session(%s, %s)", owner.account_id, [session_hmac])
 
     def leave_and_come_back(session: psycopg.Connection) -> None:
-        leaver = {"privy_id": privy_id, "privy_id_hmac": hmac_of(f"left {privy_id}")}
-        assert call(session, "delete_account", caller=owner.caller(scope="account:write"), leaver=leaver)
+        assert call(session, "delete_account", caller=owner.caller(scope="account:write"))
         first_key = {"name": "default", **new_secret()}
         call(
             session,

@@ -73,7 +73,7 @@ def test_keys_are_counted_by_the_secret_that_they_stand_under(books: Books) -> N
     assert sum(each["keys"] for each in after.values()) == sum(each["keys"] for each in before.values()) + 1
     books.rows("select gateway.open_session(%s, %s)", owner.account_id, [hmac_of(f"session {owner.account_id}")])
     books.rows(
-        "insert into gateway.remembered_people (person_hmac, kind) values (decode(%s, 'hex'), 'email')",
+        "insert into gateway.remembered_people (gift, person_hmac, kind) values ('trial', decode(%s, 'hex'), 'email')",
         hmac_of(f"person {owner.account_id}"),
     )
     counted = _secrets(books)

@@ -91,8 +91,8 @@ def meeting(books: Books, *, has_pending: bool) -> Meeting:
     books.rows(ADD_SPENT, hmac_of(f"spent {key.id}"), key.id)
     books.rows(MAKE_DUE, "sealed" if has_pending else None, has_pending, key.id)
     books.rows(BUY_NOTHING, owner.account_id)
-    friend = make_person(books, credit=0)
-    referral_code = books.value("select gateway.own_referral_code(%s, gateway.clock())", friend.account_id)
+    friend, stranger = make_person(books, credit=0), make_person(books, credit=0)
+    referral_code = books.value("select gateway.own_referral_code(%s, gateway.clock())", stranger.account_id)
     books.rows(MAKE_REWARD_DUE, friend.account_id, owner.account_id)
     return Meeting(owner, key, generation_id, privy_id, make_coupon(books), referral_code)
 

@@ -46,6 +46,32 @@ def test_another_address_is_told_to_the_one_before(books: Books) -> None:
     assert notices == [("first@example.com", "email_changed")]
 
 
+def test_another_spelling_of_an_address_is_the_same_address(books: Books) -> None:
+    someone = Someone(books, email="ada.spelt@example.com")
+    someone.sign_in()
+    books.call("record_bounce", address="ada.spelt@example.com", kind="complaint")
+    someone.sign_in(email="Ada.Spelt@example.com")
+    assert welcomed(someone) == ["welcome"]
+    email, bounced_at = books.rows(
+        "select email, email_bounced_at from gateway.accounts where id = %s", someone.account[0]
+    )[0]
+    assert (email, bounced_at is None) == ("Ada.Spelt@example.com", False)
+
+
+def test_who_comes_with_an_address_that_has_bounced_is_not_written_to(books: Books) -> None:
+    books.call("record_bounce", address="Nobody.Home@example.com", kind="bounce")
+    someone = Someone(books, email="nobody.home@example.com")
+    someone.sign_in()
+    assert welcomed(someone) == []
+    for key, address in (("first", "somebody.home@example.com"), ("second", "nobody.home@example.com")):
+        someone.sign_in(email=address)
+        books.rows("select gateway.put_mail(%s, 'test', '{}', %s, gateway.clock())", someone.account[0], key)
+    tests = books.rows(
+        "select dedupe_key from gateway.outbox where account_id = %s and template = 'test'", someone.account[0]
+    )
+    assert tests == [("first",)]
+
+
 def test_a_key_that_is_made_is_told_by_its_name_and_never_by_its_secret(books: Books) -> None:
     reader = make_reader(books)
     answer = create(reader, name="robot <b>")
@@ -175,6 +201,18 @@ def test_reports_go_on_where_the_last_call_ended(books: Books) -> None:
         spend(reader, 10)
     books.set_time(datetime(2032, 2, 1, 3, tzinfo=UTC))
     _report(books, limit=2)
+    assert [templates(reader) for reader in readers] == [["usage_report"]] * 5
+
+
+def test_a_run_that_ends_early_is_gone_on_with_by_the_next(books: Books) -> None:
+    books.set_time(datetime(2034, 1, 15, tzinfo=UTC))
+    readers = [make_reader(books) for _ in range(5)]
+    for reader in readers:
+        spend(reader, 10)
+    books.set_time(datetime(2034, 2, 1, 3, tzinfo=UTC))
+    for _ in range(3):
+        # As if its time were over after one call.
+        books.call("put_usage_reports", after=readers[0].account_id - 1, limit=2)
     assert [templates(reader) for reader in readers] == [["usage_report"]] * 5
 
 

@@ -14,9 +14,11 @@ READ_LETTERS = "select subject, payload, reason, tries from gateway.dead_letters
 SWITCH_OFF = '{"payments": false, "trial": false}'
 
 
-def fail(books: Books, mail: dict[str, Any], after_s: int | None, reason: str = "503") -> str:
-    answer = books.call("retry_mail", id=mail["id"], **{"try": mail["try"]}, after_s=after_s, error=reason)
-    return str(answer["state"])
+def fail(
+    books: Books, mail: dict[str, Any], after_s: int | None, reason: str = "503", *, is_refused: bool = False
+) -> str:
+    told = {"try": mail["try"], "after_s": after_s, "error": reason, "is_refused": is_refused}
+    return str(books.call("retry_mail", id=mail["id"], **told)["state"])
 
 
 def test_a_mail_is_written_once_for_each_template_and_key_of_an_account(books: Books) -> None:
@@ -84,7 +86,7 @@ def test_takers_at_once_take_each_mail_once(books: Books) -> None:
     def empty(_: int) -> list[str]:
         taken: list[str] = []
         with connect_as_service(books.url) as session:
-            while found := call(session, "take_due_mails", limit=1, account_id=reader.account_id):
+            while found := call(session, "take_due_mails", limit=1, account_id=reader.account_id)["mails"]:
                 taken += [mail["id"] for mail in found]
         return taken
 
@@ -122,6 +124,51 @@ def test_a_mail_is_given_up_before_its_idempotency_key_is_forgotten(books: Books
     )  # fmt: skip
     books.pass_time(hours=48)
     assert take(books, reader) == []
+
+
+def test_a_mail_that_was_certainly_not_sent_is_tried_three_times_however_long_that_takes(books: Books) -> None:
+    reader = make_reader(books)
+    put_mail(reader)
+    for _ in range(2):
+        (mail,) = take(books, reader)
+        assert fail(books, mail, 3600, is_refused=True) == "waiting"
+        books.pass_time(hours=25)
+    (mail,) = take(books, reader)
+    assert fail(books, mail, 3600, is_refused=True) == "dead"
+
+
+def test_of_two_tries_one_without_an_answer_is_enough_to_give_up_after_a_day(books: Books) -> None:
+    reader = make_reader(books)
+    put_mail(reader)
+    (mail,) = take(books, reader)
+    assert fail(books, mail, 60) == "waiting"
+    books.pass_time(minutes=2)
+    (mail,) = take(books, reader)
+    assert fail(books, mail, 60, is_refused=True) == "waiting"
+    books.pass_time(hours=23)
+    assert take(books, reader) == []
+    assert mails(reader) == [("test", "k", "dead", 2)]
+
+
+def test_what_was_tried_days_ago_is_no_news_either(books: Books) -> None:
+    reader = make_reader(books)
+    put_mail(reader)
+    (mail,) = take(books, reader)
+    assert fail(books, mail, 60, is_refused=True) == "waiting"
+    books.pass_time(days=4)
+    assert take(books, reader) == []
+    assert mails(reader) == [("test", "k", "dead", 1)]
+
+
+def test_a_bounce_ends_what_waits_for_an_address_of_before(books: Books) -> None:
+    reader = make_reader(books, email="before.it.bounced@example.com")
+    books.rows("delete from gateway.outbox where account_id = %s", reader.account_id)
+    put_mail(reader)
+    set_account(reader, email="since@example.com")
+    assert books.call("record_bounce", address="Before.It.Bounced@example.com", kind="bounce") == {"count": 0}
+    put_mail(reader, key="after")
+    states = {key: state for template, key, state, _ in mails(reader) if template == "test"}
+    assert states == {"k": "dropped", "after": "waiting"}
 
 
 def test_a_mail_whose_process_died_a_day_ago_is_not_tried_again(books: Books) -> None:

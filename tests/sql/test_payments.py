@@ -212,6 +212,17 @@ def test_a_held_part_is_owed_and_repaid_when_it_returns(books: Books) -> None:
     assert buyer.balance() == (0, 2 * NANOS_PER_CENT)
 
 
+def test_a_held_part_of_a_bonus_is_owed_and_repaid_when_it_returns(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = buyer.bought(1, bonus=500_000)
+    hold = buyer.customer.admitted(tokens=NANOS_PER_CENT + 500_000)
+    payment.refund(1)
+    sync(books, payment)
+    assert buyer.balance() == (0, NANOS_PER_CENT + 500_000)
+    buyer.customer.void(hold)
+    assert buyer.balance() == (0, 0)
+
+
 def test_what_was_read_before_something_that_is_posted_is_superseded(books: Books) -> None:
     buyer = make_buyer(books)
     payment = buyer.pay(10)
@@ -291,13 +302,25 @@ def test_a_card_that_an_account_on_trial_has_used_flags_the_next_and_refuses_not
     trialist.customer.credit(100, kind="trial")
     for buyer, card in ((trialist, "ab" * 32), (sharer, "ab" * 32), (stranger, "cd" * 32)):
         payment = buyer.pay(500)
-        payment.more = {"card_fingerprint_hmac": card}
+        payment.more = {"card_fingerprint_hmacs": [card]}
         for _ in range(2):
             sync(books, payment)
     flags = "select flags from gateway.accounts where id = %s"
     assert [books.value(flags, buyer.account_id) for buyer in (trialist, sharer, stranger)] == [[], ["shared_card"], []]
     assert books.rows(READ_EVENTS, sharer.account_id) == [("payment_received", "stripe"), ("account_flagged", "stripe")]
     assert sharer.worth() == 5 * DOLLAR
+
+
+def test_a_card_is_known_again_whichever_secret_of_ours_is_the_newest(books: Books) -> None:
+    trialist, sharer, stranger = make_buyer(books), make_buyer(books), make_buyer(books)
+    trialist.customer.credit(100, kind="trial")
+    older, newer, strange = "a1" * 32, "a2" * 32, ["b1" * 32, "b2" * 32]
+    for buyer, card in ((trialist, [older]), (sharer, [newer, older]), (stranger, strange)):
+        payment = buyer.pay(500)
+        payment.more = {"card_fingerprint_hmacs": card}
+        sync(books, payment)
+    flags = "select flags from gateway.accounts where id = %s"
+    assert [books.value(flags, buyer.account_id) for buyer in (trialist, sharer, stranger)] == [[], ["shared_card"], []]
 
 
 def _payments(buyer: Buyer, **other: Any) -> Any:
@@ -400,6 +423,8 @@ TAMPERINGS = {
     "bonus_nanos = 9": "a payment's bonus, and what is taken of allowances = its lines with promotions",
     "status = 'failed'": "only a payment that succeeded gives anything",
     "dispute_status = 'open'": "an account is disputed as its payments are",
+    "tax_cents = 1": "what is granted = what was paid without its tax",
+    "refund_credit_nanos = 1, credit_of_others_nanos = 1": "what is taken of a payment is taken of its own lots first",
 }
 
 
@@ -412,3 +437,15 @@ def test_the_checker_finds_a_payment_that_was_tampered_with(books: Books, change
         for account_id in (buyer.account_id, None):
             found = books.owner.execute("select api.check_books(%s)", (account_id,)).fetchall()[0][0]
             assert rule in [broken["rule"] for broken in found]
+
+
+def test_the_checker_finds_what_a_hold_has_and_nobody_would_take(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = buyer.bought(1, bonus=500_000)
+    buyer.customer.admitted(tokens=NANOS_PER_CENT + 500_000)
+    payment.refund(1)
+    sync(books, payment)
+    with books.owner.transaction(force_rollback=True):
+        books.rows("update gateway.wallets set has_claims = false where account_id = %s", buyer.account_id)
+        found = books.value("select api.check_books(%s)", buyer.account_id)
+    assert found == [{"rule": "what holds have of a payment that was taken back is claimed", "subject": payment.id}]

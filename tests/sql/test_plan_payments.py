@@ -129,6 +129,88 @@ def test_allowances_that_are_given_after_their_payment_was_refunded_are_taken_at
     assert sum(_months(buyer, payment)) == 700
 
 
+def test_what_a_hold_had_of_a_refunded_plan_is_taken_when_it_is_voided(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    hold = buyer.customer.admitted(tokens=900)
+    payment.refund(100)
+    sync(books, payment)
+    assert buyer.balance() == (0, 0)
+    buyer.customer.void(hold)
+    assert buyer.balance() == (0, 0)
+    assert row(books, payment)[5] == 1000
+
+
+def test_of_a_hold_on_a_refunded_plan_what_is_not_used_is_taken_when_it_is_settled(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    hold = buyer.customer.admitted(tokens=900)
+    payment.refund(100)
+    sync(books, payment)
+    assert buyer.customer.settle(hold, 300)["charged_nanos"] == 300
+    assert buyer.balance() == (0, 0)
+    assert row(books, payment)[5] == 700
+
+
+def test_what_an_overdue_hold_had_of_a_refunded_plan_is_taken_before_anything_is_admitted(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    buyer.customer.admitted(tokens=900, lifetime_s=60)
+    payment.refund(50)
+    sync(books, payment)
+    assert buyer.balance() == (0, 0)
+    books.pass_time(seconds=61)
+    assert buyer.customer.admit(tokens=501)["numbers"] == {"available_nanos": 500, "required_nanos": 501}
+    assert buyer.balance() == (500, 0)
+
+
+def test_what_a_hold_had_of_a_disputed_plan_repays_what_was_owed_for_it(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    hold = buyer.customer.admitted(tokens=900)
+    dispute = payment.dispute(100)
+    sync(books, payment)
+    assert buyer.balance() == (0, 900)
+    buyer.customer.void(hold)
+    assert buyer.balance() == (0, 0)
+    dispute.update(status="won", is_withdrawn=False)
+    sync(books, payment)
+    assert buyer.balance() == (1000, 0)
+    assert _months(buyer, payment) == [1000]
+
+
+def test_what_a_hold_had_of_a_disputed_plan_gives_purchases_back_what_they_gave_for_it(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    buyer.customer.credit(600)
+    hold = buyer.customer.admitted(tokens=900)
+    payment.dispute(100)
+    sync(books, payment)
+    assert buyer.balance() == (0, 300)
+    buyer.customer.void(hold)
+    assert buyer.balance() == (600, 0)
+    books.pass_time(days=31)
+    assert buyer.balance() == (600, 0), "it is a purchase again, and does not lapse with the month"
+
+
+def test_what_a_hold_had_of_a_month_that_is_over_lapses_and_is_not_taken(books: Books) -> None:
+    buyer = make_buyer(books)
+    payment = _plan(buyer)
+    _give(buyer, payment, 1000)
+    hold = buyer.customer.admitted(tokens=900, lifetime_s=40 * 86_400)
+    payment.refund(100)
+    sync(books, payment)
+    books.pass_time(days=31)
+    buyer.customer.void(hold)
+    assert buyer.balance() == (0, 0)
+    assert row(books, payment)[5] == 100
+
+
 def test_a_payment_for_a_plan_of_a_deleted_account_is_to_be_paid_back(books: Books) -> None:
     buyer = make_buyer(books)
     payment = _plan(buyer)

@@ -188,19 +188,38 @@ def test_what_a_request_holds_of_a_reward_is_still_the_requests(books: Books, re
     settle_rewards(books)
     assert referrer.settle(generation_id, 400_000)["charged_nanos"] == 400_000
     assert books.broken_rules(referrer.account_id) == []
+    # What it did not use goes where the rest went.
+    assert rewards(referrer) == [(REWARD, 0)]
 
 
-def test_a_code_that_came_with_the_sign_in_counts_as_applied(books: Books, referrer: Customer) -> None:
-    buyer = make_newcomer(books, came_with=code_of(referrer).upper())
-    assert _told(buyer.customer)["applied"]["code"] == code_of(referrer)
-    other = code_of(make_person(books))
-    assert refusal(ask(books, applying(buyer.customer, other))) == (409, "referral_already_applied", {})
-    silent = make_newcomer(books, came_with=code_of(referrer))
-    for each in (buyer, silent):
-        each.bought(TEN_DOLLARS_IN_CENTS)
-        assert rewards(each.customer) == GIVEN
-    assert settle_rewards(books) == 2
-    assert rewards(referrer) == 2 * GIVEN
+@pytest.mark.parametrize("is_won", [True, False])
+def test_what_a_hold_had_of_a_reward_is_the_referrers_again_only_where_the_payment_stands(
+    books: Books, referrer: Customer, *, is_won: bool
+) -> None:
+    buyer = referred_buyer(referrer)
+    payment = buyer.bought(TEN_DOLLARS_IN_CENTS)
+    settle_rewards(books)
+    before = referrer.balance()["available_nanos"]
+    generation_id = referrer.admitted(tokens=900_000)
+    dispute = payment.dispute(TEN_DOLLARS_IN_CENTS)
+    sync(books, payment)
+    settle_rewards(books)
+    if is_won:
+        dispute.update(status="won", is_withdrawn=False)
+        sync(books, payment)
+        settle_rewards(books)
+    referrer.void(generation_id)
+    assert referrer.balance()["available_nanos"] == before - (0 if is_won else REWARD)
+    assert books.broken_rules(referrer.account_id) == []
+
+
+def test_a_code_that_came_with_the_sign_in_counts_only_once_its_owner_is_known(
+    books: Books, referrer: Customer
+) -> None:
+    buyer = make_newcomer(books, came_with=code_of(referrer))
+    assert _told(buyer.customer)["applied"] is None
+    buyer.bought(TEN_DOLLARS_IN_CENTS)
+    assert (rewards(buyer.customer), settle_rewards(books)) == (NOTHING, 0)
 
 
 @pytest.mark.parametrize("came_with", ["nobodys", "", "ffffffffff"])
@@ -272,7 +291,7 @@ def test_a_referrer_who_has_left_gets_nothing_and_his_code_is_nobodys(books: Boo
     late = make_newcomer(books)
     sync(books, buyer.pay(TEN_DOLLARS_IN_CENTS))
     delete_account(referrer)
-    assert books.rows("select from gateway.referral_codes where code = %s", code) == []
+    assert books.rows("select code from gateway.referral_codes where code = %s", code) == []
     assert outcome(ask(books, applying(late.customer, code))) == "unknown_referral_code"
     assert settle_rewards(books) == 1
     assert (rewards(referrer), rewards(buyer.customer)) == (NOTHING, GIVEN)

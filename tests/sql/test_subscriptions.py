@@ -18,6 +18,10 @@ READ_MAILS = """
      order by created_at, data ->> 'effective_at' nulls first, id
 """
 READ_AUDIT = "select event, actor, subject, details from gateway.audit_log where account_id = %s order by id"
+READ_OPEN = """
+    select subject from gateway.dead_letters
+     where kind = 'subscription' and starts_with(subject, %s) and resolved_at is null order by subject
+"""
 READ_LETTERS = "select reason from gateway.dead_letters where kind = 'subscription' and subject = %s"
 READ_SUBSCRIPTION = """
     select status, plan_id, interval, cancels_at, scheduled_price_id, past_due_since, ended_at
@@ -270,6 +274,10 @@ def test_a_lower_plan_that_is_scheduled_comes_when_stripe_says_so(books: Books) 
     assert subscriber.customer.balance()["available_nanos"] == DEV.monthly_nanos
 
 
+def _open_letters(books: Books, subscription_id: str) -> list[str]:
+    return [subject for (subject,) in books.rows(READ_OPEN, subscription_id)]
+
+
 def test_a_customer_whom_nobody_knows_is_laid_aside(books: Books) -> None:
     subscriber, subscription = _subscribed(books)
     told = subscription.told(customer_id="cus_nobody")
@@ -283,6 +291,22 @@ def test_a_price_that_nobody_knows_keeps_nothing(books: Books) -> None:
     assert subscriber.post(subscription.told(price_id="price_odd"))["verdict"] == "unpriced"
     assert books.rows(READ_LETTERS, subscription.id) == [("unknown price",)]
     assert (subscriber.plan(), subscriber.lots()) == ("free", [])
+
+
+def test_what_was_laid_aside_of_a_subscription_is_resolved_fault_by_fault_when_it_is_mended(books: Books) -> None:
+    subscriber, subscription = _subscribed(books)
+    told = subscription.told()
+    line = told["invoices"][0]["lines"][0]
+    odd = {**line, "id": f"{line['id']}_odd", "price_id": "price_odd"}
+    faulty = {**told, "invoices": [{**told["invoices"][0], "lines": [line, odd]}]}
+    subscriber.post({**faulty, "price_id": "price_odd"})
+    assert _open_letters(books, subscription.id) == [subscription.id]
+    subscriber.post(faulty)
+    assert _open_letters(books, subscription.id) == [f"{subscription.id}:{odd['id']}"]
+    subscriber.post(faulty)
+    assert _open_letters(books, subscription.id) == [f"{subscription.id}:{odd['id']}"]
+    subscriber.post(told)
+    assert _open_letters(books, subscription.id) == []
 
 
 def test_a_known_subscription_whose_price_was_changed_elsewhere_still_ends(books: Books) -> None:

@@ -28,6 +28,7 @@ create table gateway.outbox (
     state          text not null default 'waiting' check (state in ('waiting', 'sent', 'dropped', 'dead')),
     due_at         timestamptz not null,
     tries          int not null default 0 check (tries >= 0),
+    refusals       int not null default 0,
     first_tried_at timestamptz,
     last_error     text check (length(last_error) <= 500),
     resend_id      text,
@@ -35,7 +36,8 @@ create table gateway.outbox (
     created_at     timestamptz not null default now(),
     unique (account_id, template, dedupe_key),
     check ((state = 'waiting') = (ended_at is null)),
-    check ((tries = 0) = (first_tried_at is null))
+    check ((tries = 0) = (first_tried_at is null)),
+    check (refusals between 0 and tries)
 );
 -- No foreign key: checking it locks the account's row, and a mail may be written under the wallet's lock, which comes after that.
 comment on table gateway.outbox is
@@ -43,6 +45,8 @@ comment on table gateway.outbox is
 comment on column gateway.outbox.id is
     'Its Idempotency-Key at Resend, so never a number that another database of the same Resend account would count up to as well.';
 comment on column gateway.outbox.data is 'Facts alone, such as amounts in nano-dollars and times as ISO text: how they are said is the renderer''s.';
+comment on column gateway.outbox.refusals is
+    'How many of the tries Resend itself has answered with no. Where all were, the mail has certainly not been sent; else it may have been.';
 comment on column gateway.outbox.address is
     'Where to, as it was when the cause happened: the same at every try, since one idempotency key stands for one and the same request.';
 create index outbox_due on gateway.outbox (due_at) where state = 'waiting';
@@ -83,6 +87,6 @@ comment on function gateway.put_mail is
 
 alter table gateway.dead_letters
     drop constraint dead_letters_kind_check,
-    add constraint dead_letters_kind_check check (kind in ('late_settlement', 'mail', 'payment', 'subscription'));
+    add constraint dead_letters_kind_check check (kind in ('late_settlement', 'mail', 'payment', 'subscription', 'stripe_event'));
 comment on table gateway.dead_letters is
     'A record that no try could bring to its end. subject: what it is about, such as a generation, a mail or a payment. Never holds a prompt or an answer.';

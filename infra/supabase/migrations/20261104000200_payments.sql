@@ -136,17 +136,18 @@ end $$;
 comment on function gateway.accept_claim is
     'Whether what was read under this claim may be posted; false: something that was read later is posted. Called under the account''s lock.';
 
-create function api.keep_customer(p_account_id bigint, p_customer_id text) returns jsonb
+create function api.keep_customer(p_account_id bigint, p_customer_id text, p_gone_id text default null) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
     v_kept text;
 begin
-    update gateway.accounts set stripe_customer_id = p_customer_id where id = p_account_id and stripe_customer_id is null;
+    update gateway.accounts set stripe_customer_id = p_customer_id
+     where id = p_account_id and (stripe_customer_id is null or stripe_customer_id = p_gone_id);
     select stripe_customer_id into strict v_kept from gateway.accounts where id = p_account_id;
     return jsonb_build_object('verdict', 'customer', 'customer_id', v_kept);
 end $$;
-comment on function api.keep_customer is 'Remembers who an account is at Stripe. The first one stays, and is what is answered.';
+comment on function api.keep_customer is 'Remembers who an account is at Stripe. The first one stays, and is what is answered; but in place of the one that is gone there, if any, another is kept.';
 
 create function gateway.payment_view(p_payment gateway.payments) returns jsonb
 language sql immutable

@@ -66,7 +66,7 @@ begin
         select lot.id, lot.remaining_nanos, own.is_own
           from gateway.lots as lot, lateral (select (lot.source = p_payment.id and lot.kind = v_own) is true) as own (is_own)
          where lot.account_id = p_payment.account_id and not lot.is_closed and lot.remaining_nanos > 0
-           and (lot.expires_at is null or lot.expires_at > p_now) and (own.is_own or lot.kind = 'purchase')
+           and (own.is_own or lot.kind = 'purchase')
          order by own.is_own desc, case when own.is_own then lot.expires_at end desc nulls first, lot.expires_at nulls last, lot.id
     loop
         exit when v_rest = 0;
@@ -85,7 +85,7 @@ begin
     return v_others + v_rest;
 end $$;
 comment on function gateway.take_for_payment is
-    'Takes back from a payment''s own lots, then from other purchases; the rest is owed. Answers what was not in its own lots.';
+    'Takes back from a payment''s own lots, then from other purchases; the rest is owed. Answers what was not in its own lots. Expired lots have lapsed before.';
 
 create function gateway.give_back_for_payment(
     p_payment gateway.payments, p_house text, p_amount bigint, p_kind text, p_key text, p_now timestamptz
@@ -161,7 +161,7 @@ begin
     end if;
 end $$;
 
-create function gateway.settle_payment(p_payment_id text, p_now timestamptz) returns gateway.payments
+create function gateway.post_difference(p_payment_id text, p_now timestamptz) returns void
 language plpgsql
 as $$
 declare
@@ -176,7 +176,7 @@ begin
     if v_payment.kind = 'plan' then
         -- What was used of a plan that is refunded is not asked back, as far as no dispute asks for it.
         v_target.refund_credit := least(v_target.refund_credit, greatest(v_payment.refund_credit_nanos, (
-            select coalesce(sum(lot.taken_nanos + case when lot.expires_at > p_now then lot.remaining_nanos else 0 end), 0)
+            select coalesce(sum(lot.taken_nanos + lot.remaining_nanos), 0)
               from gateway.lots as lot
              where lot.account_id = v_payment.account_id and lot.source = v_payment.id and lot.kind = 'plan')));
     end if;
@@ -202,13 +202,27 @@ begin
        set refund_money_nanos = v_payment.refund_money_nanos, dispute_money_nanos = v_payment.dispute_money_nanos,
            refund_credit_nanos = v_payment.refund_credit_nanos, dispute_credit_nanos = v_payment.dispute_credit_nanos,
            credit_of_others_nanos = v_payment.credit_of_others_nanos, postings = v_payment.postings
-     where id = v_payment.id
-    returning * into v_payment;
+     where id = v_payment.id;
+end $$;
+comment on function gateway.post_difference is
+    'Posts the difference between what Stripe says of a payment and what was posted of it. Again moves nothing. The wallet is locked and at this time.';
+
+create function gateway.settle_payment(p_payment_id text, p_now timestamptz) returns gateway.payments
+language plpgsql
+as $$
+declare
+    v_payment gateway.payments;
+begin
+    perform gateway.post_difference(p_payment_id, p_now);
+    select * into strict v_payment from gateway.payments where id = p_payment_id;
+    -- What holds have of it is taken when they let go: a later file.
+    perform gateway.note_claims(v_payment.account_id);
     perform gateway.bring_to_time(v_payment.account_id, p_now);
+    select * into strict v_payment from gateway.payments where id = p_payment_id;
     return v_payment;
 end $$;
 comment on function gateway.settle_payment is
-    'Posts the difference between what Stripe says of a payment and what was posted of it. Again moves nothing. The wallet is locked and at this time.';
+    'Brings what is posted of a payment to what Stripe says of it. Again moves nothing. The wallet is locked and at this time.';
 
 create function gateway.grant_plan_payment(p_payment_id text, p_now timestamptz) returns boolean
 language plpgsql
@@ -240,6 +254,8 @@ create function gateway.keep_plan_payment(
 ) returns void
 language plpgsql
 as $$
+declare
+    v_payment gateway.payments;
 begin
     insert into gateway.payments as payment (id, account_id, kind, subscription_id, invoice_id, status, received_cents, tax_cents, paid_at, created_at)
     values (p_payment_id, p_account_id, 'plan', p_subscription_id, p_invoice_id, 'succeeded', p_received_cents, p_tax_cents, p_paid_at, p_now)
@@ -253,7 +269,11 @@ begin
     end if;
     perform gateway.grant_plan_payment(p_payment_id, p_now);
     update gateway.payments set credit_nanos = greatest(credit_nanos, p_credit_nanos) where id = p_payment_id and granted_at is not null;
-    perform gateway.settle_payment(p_payment_id, p_now);
+    v_payment := gateway.settle_payment(p_payment_id, p_now);
+    if v_payment.granted_at is not null then
+        -- Referrals come in a later file.
+        perform gateway.note_purchase(v_payment, p_now);
+    end if;
 end $$;
 comment on function gateway.keep_plan_payment is
     'Keeps what was paid for a plan and what allowances it has given so far, in all; called under the locks, after their lots are written. Again changes nothing; what was refunded meanwhile is taken from what was added.';

@@ -3,10 +3,10 @@
 create type gateway.payment_told as (
     id text, customer_id text, kind text, checkout_id uuid, subscription_id text, invoice_id text, status text, currency text,
     received_cents bigint, tax_cents bigint, bought_cents bigint, refunds jsonb, disputes jsonb,
-    card_fingerprint_hmac text, receipt_url text, paid_at bigint
+    card_fingerprint_hmacs text[], receipt_url text, paid_at bigint
 );
 comment on type gateway.payment_told is
-    'What Stripe says of a payment at one moment, in its units: cents and seconds since 1970. bought_cents: what the session was for, without tax; kind unknown: nothing of ours led to it.';
+    'What Stripe says of a payment at one moment, in its units: cents and seconds since 1970. bought_cents: what the session was for, without tax; kind unknown: nothing of ours led to it; card_fingerprint_hmacs: one per secret of ours, newest first.';
 
 create function gateway.read_payment_told(p_payment jsonb) returns gateway.payment_told
 language plpgsql stable
@@ -90,7 +90,7 @@ begin
            currency = case when granted_at is null then p_told.currency else payment.currency end,
            refunded_cents = gateway.refunded_cents(p_told.refunds), disputed_cents = gateway.disputed_cents(p_told.disputes),
            dispute_status = gateway.dispute_status(p_told.disputes),
-           card_fingerprint_hmac = coalesce(decode(p_told.card_fingerprint_hmac, 'hex'), card_fingerprint_hmac),
+           card_fingerprint_hmac = coalesce(decode(p_told.card_fingerprint_hmacs[1], 'hex'), card_fingerprint_hmac),
            receipt_url = case when exists (select from gateway.accounts where id = p_account_id and status <> 'deleted')
                               then coalesce(p_told.receipt_url, receipt_url) end,
            paid_at = coalesce(to_timestamp(p_told.paid_at), paid_at)
@@ -148,7 +148,7 @@ as $$
      where not exists (select from gateway.dead_letters where kind = 'payment' and subject = p_told.id and reason = p_reason)
 $$;
 
-create function gateway.flag_shared_card(p_payment gateway.payments) returns void
+create function gateway.flag_shared_card(p_payment gateway.payments, p_card_hmacs text[]) returns void
 language plpgsql
 as $$
 begin
@@ -156,12 +156,12 @@ begin
      where id = p_payment.account_id and not 'shared_card' = any (flags)
        and exists (select from gateway.payments as other
                      join gateway.lots as trial on trial.account_id = other.account_id and trial.kind = 'trial'
-                    where other.card_fingerprint_hmac = p_payment.card_fingerprint_hmac and other.account_id <> p_payment.account_id);
+                    where other.card_fingerprint_hmac = any (array(select decode(hmac, 'hex') from unnest(p_card_hmacs) as hmac)) and other.account_id <> p_payment.account_id);
     if found then
         perform gateway.write_audit(p_payment.account_id, 'stripe', null, 'account_flagged', p_payment.id, '{"flag": "shared_card"}', null);
     end if;
 end $$;
-comment on function gateway.flag_shared_card is 'Marks who pays by a card that another account, which had a trial, has paid by. Families do that too: nothing is refused for it.';
+comment on function gateway.flag_shared_card is 'Marks who pays by a card that another account, which had a trial, has paid by; under whichever secret of ours its payment stands. Families do that too: nothing is refused for it.';
 
 create function gateway.note_disputes(p_account_id bigint) returns void
 language sql
@@ -258,7 +258,7 @@ begin
         end if;
     end if;
     v_payment := gateway.settle_payment(v_payment.id, v_now);
-    perform gateway.flag_shared_card(v_payment);
+    perform gateway.flag_shared_card(v_payment, v_told.card_fingerprint_hmacs);
     if v_payment.granted_at is not null then
         -- Referrals come in a later file.
         perform gateway.note_purchase(v_payment, v_now);
@@ -272,11 +272,13 @@ comment on function api.post_payment is
 create function api.due_refunds(p_limit int default 100) returns jsonb
 language sql stable security definer set search_path = ''
 as $$
-    select coalesce(jsonb_agg(due.id order by due.id), '[]')
-      from (select payment.id
+    -- The least tried first: each attempt claims a number, so those that always fail hold up no other.
+    select coalesce(jsonb_agg(due.id order by due.claimed, due.id), '[]')
+      from (select payment.id, coalesce(sync.claimed, 0) as claimed
               from gateway.payments as payment join gateway.accounts as account on account.id = payment.account_id
+              left join gateway.syncs as sync on sync.object_id = payment.id
              where payment.granted_at is null and payment.status = 'succeeded' and account.status = 'deleted'
                and payment.refunded_cents + payment.disputed_cents < payment.received_cents
-             order by payment.id limit p_limit) as due
+             order by 2, 1 limit p_limit) as due
 $$;
 comment on function api.due_refunds is 'The payments that came for accounts that were deleted, and are not paid back yet.';

@@ -38,6 +38,24 @@ as $$
     union all
     select 'only a payment that succeeded gives anything', id from payment where granted_at is not null and status <> 'succeeded'
     union all
+    select 'what is granted = what was paid without its tax', id from payment
+     where granted_at is not null and money_nanos <> gateway.cents_in_nanos(received_cents - tax_cents)
+    union all
+    select 'what is taken of a payment is taken of its own lots first', payment.id
+      from payment join gateway.lots as lot on lot.account_id = payment.account_id and lot.source = payment.id and not lot.is_closed
+     where lot.kind = case payment.kind when 'plan' then 'plan' else 'promo' end and lot.remaining_nanos > 0
+       and (credit_of_others_nanos > 0 or (payment.kind = 'plan' and refund_credit_nanos < refund_credit))
+    union all
+    select 'what holds have of a payment that was taken back is claimed', payment.id
+      from payment join gateway.wallets as wallet on wallet.account_id = payment.account_id and not wallet.has_claims
+     where (credit_of_others_nanos > 0 or (payment.kind = 'plan' and refund_credit_nanos < refund_credit))
+       and exists (select from gateway.lots as lot
+                    where lot.account_id = payment.account_id and lot.source = payment.id and not lot.is_closed and lot.kind in ('promo', 'plan'))
+    union all
+    select 'nothing is left of a reward that is revoked', lot.id::text
+      from gateway.lots as lot
+     where (p_account_id is null or lot.account_id = p_account_id) and lot.is_revoked and lot.remaining_nanos > 0
+    union all
     select 'an account is disputed as its payments are', account.id::text
       from gateway.accounts as account
      where (p_account_id is null or account.id = p_account_id)

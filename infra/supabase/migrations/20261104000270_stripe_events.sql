@@ -36,29 +36,54 @@ as $$
 $$;
 comment on function api.finish_event is 'All that an event hinted at is posted.';
 
+create function gateway.event_patience() returns interval
+language sql immutable
+as $$ select interval '192 hours' $$;
+comment on function gateway.event_patience is
+    'How long an event is tried: eight days. Stripe delivers for three, and what every try of so long has failed at is for a person.';
+
 create function api.fail_event(p_id text, p_error text) returns jsonb
-language sql security definer set search_path = ''
+language plpgsql security definer set search_path = ''
 as $$
-    with failed as (
-        update gateway.stripe_events set last_error = left(p_error, 500) where id = p_id and handled_at is null returning id
-    )
-    select jsonb_build_object('count', count(*)) from failed
-$$;
-comment on function api.fail_event is 'Why an event could not be handled; it stays unhandled.';
+declare
+    v_event gateway.stripe_events;
+begin
+    update gateway.stripe_events set last_error = left(p_error, 500) where id = p_id and handled_at is null returning * into v_event;
+    if not found then
+        return jsonb_build_object('count', 0);
+    end if;
+    if v_event.received_at <= gateway.clock() - gateway.event_patience() then
+        perform api.add_dead_letter('stripe_event', v_event.id, jsonb_build_object('type', v_event.type, 'hints', v_event.hints),
+                                    v_event.last_error, v_event.tries);
+        update gateway.stripe_events set handled_at = gateway.clock() where id = v_event.id;
+    end if;
+    return jsonb_build_object('count', 1);
+end $$;
+comment on function api.fail_event is
+    'Why an event could not be handled. It stays unhandled; one that has failed for too long becomes a dead letter, and is tried no more.';
 
 create function api.unhandled_events(p_limit int default 100, p_older_than_s int default 60) returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object('id', due.id, 'type', due.type, 'hints', due.hints, 'tries', due.tries)
+                              order by due.tries, due.received_at, due.id), '[]')
+      from (select id, type, hints, tries, received_at from gateway.stripe_events
+             where handled_at is null and received_at <= gateway.clock() - make_interval(secs => p_older_than_s)
+             order by tries, received_at, id limit p_limit) as due
+$$;
+comment on function api.unhandled_events is
+    'Events that came some time ago and were not handled, the least tried first, so that those that always fail hold up no other.';
+
+create function api.try_event(p_id text) returns jsonb
 language sql security definer set search_path = ''
 as $$
-    with due as (
-        update gateway.stripe_events as event set tries = event.tries + 1
-         where event.id in (select id from gateway.stripe_events
-                             where handled_at is null and received_at <= gateway.clock() - make_interval(secs => p_older_than_s)
-                             order by tries, received_at limit p_limit for update skip locked)
-        returning event.id, event.type, event.hints, event.tries, event.created_at_stripe
+    with tried as (
+        update gateway.stripe_events set tries = tries + 1 where id = p_id and handled_at is null returning id
     )
-    select coalesce(jsonb_agg(jsonb_build_object('id', id, 'type', type, 'hints', hints, 'tries', tries) order by created_at_stripe, id), '[]') from due
+    select jsonb_build_object('count', count(*)) from tried
 $$;
-comment on function api.unhandled_events is 'Events that came some time ago and were not handled, the least tried first, so that one that always fails holds up no other. Counts the try.';
+comment on function api.try_event is
+    'Counts a try, before it is made: one that ends its server counts too. 0 is: somebody has handled the event meanwhile.';
 
 create function api.erase_events(p_limit int default 1000) returns jsonb
 language sql security definer set search_path = ''

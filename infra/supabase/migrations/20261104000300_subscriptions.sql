@@ -18,6 +18,7 @@ create table gateway.subscriptions (
     past_due_since     timestamptz,
     grace_ended_at     timestamptz,
     ended_at           timestamptz,
+    paid_invoice_ids   text[] not null default '{}',
     created_at         timestamptz not null default now(),
     check ((scheduled_price_id is null) = (scheduled_at is null)),
     check ((status = 'past_due') = (past_due_since is not null)),
@@ -28,6 +29,7 @@ comment on table gateway.subscriptions is
 comment on column gateway.subscriptions.anchor is 'What its months are counted from (billing_cycle_anchor).';
 comment on column gateway.subscriptions.past_due_since is 'The date of the invoice that could not be collected; the grace runs from here.';
 comment on column gateway.subscriptions.grace_ended_at is 'When the end of the grace was seen to.';
+comment on column gateway.subscriptions.paid_invoice_ids is 'The invoices that were paid when it was last read.';
 create index subscriptions_by_account on gateway.subscriptions (account_id);
 create index subscriptions_past_due on gateway.subscriptions (past_due_since) where status = 'past_due' and grace_ended_at is null;
 create index subscriptions_by_end_of_grace on gateway.subscriptions (grace_ended_at) where grace_ended_at is not null;
@@ -140,18 +142,19 @@ begin
                        then coalesce(to_timestamp(p_told.ended_at), p_before.ended_at, p_now) end;
     insert into gateway.subscriptions as kept (
         id, account_id, item_id, stripe_price_id, plan_id, interval, status, period_starts_at, period_ends_at, anchor, cancels_at,
-        scheduled_price_id, scheduled_at, past_due_since, grace_ended_at, ended_at, created_at)
+        scheduled_price_id, scheduled_at, past_due_since, grace_ended_at, ended_at, paid_invoice_ids, created_at)
     values (p_told.id, p_account_id, p_told.item_id, v_price.stripe_price_id, v_price.plan_id, v_price.interval, p_told.status,
             to_timestamp(p_told.period_starts_at), to_timestamp(p_told.period_ends_at), to_timestamp(p_told.anchor),
             to_timestamp(p_told.cancels_at), v_schedule,
             case when v_schedule is not null then to_timestamp((p_told.scheduled ->> 'at')::bigint) end,
-            v.past_due_since, case when v.past_due_since = p_before.past_due_since then p_before.grace_ended_at end, v.ended_at, p_now)
+            v.past_due_since, case when v.past_due_since = p_before.past_due_since then p_before.grace_ended_at end, v.ended_at,
+            array(select id from unnest(p_told.invoices) where status = 'paid'), p_now)
     on conflict (id) do update
        set item_id = excluded.item_id, stripe_price_id = excluded.stripe_price_id, plan_id = excluded.plan_id, interval = excluded.interval,
            status = excluded.status, period_starts_at = excluded.period_starts_at, period_ends_at = excluded.period_ends_at,
            anchor = excluded.anchor, cancels_at = excluded.cancels_at, scheduled_price_id = excluded.scheduled_price_id,
            scheduled_at = excluded.scheduled_at, past_due_since = excluded.past_due_since, grace_ended_at = excluded.grace_ended_at,
-           ended_at = excluded.ended_at
+           ended_at = excluded.ended_at, paid_invoice_ids = excluded.paid_invoice_ids
     returning * into v;
     return v;
 end $$;
@@ -223,11 +226,20 @@ as $$
                     (select id from gateway.accounts where stripe_customer_id = p_told.customer_id))
 $$;
 
-create function gateway.lay_subscription_aside(p_told gateway.stripe_subscription, p_reason text) returns void
+create function gateway.lay_subscription_aside(p_told gateway.stripe_subscription, p_reason text, p_line_id text default null) returns void
 language sql
 as $$
-    select api.add_dead_letter('subscription', p_told.id, jsonb_build_object('customer_id', p_told.customer_id, 'price_id', p_told.price_id), p_reason, 1)
+    -- Each line's fault is a letter of its own: they are mended one by one.
+    select api.add_dead_letter('subscription', concat_ws(':', p_told.id, p_line_id), jsonb_build_object('customer_id', p_told.customer_id, 'price_id', p_told.price_id), p_reason, 1)
 $$;
+
+create function gateway.resolve_subscription(p_subscription_id text, p_now timestamptz) returns void
+language sql
+as $$
+    update gateway.dead_letters set resolved_at = p_now
+     where kind = 'subscription' and split_part(subject, ':', 1) = p_subscription_id and resolved_at is null
+$$;
+comment on function gateway.resolve_subscription is 'Resolves what was laid aside of a subscription, before it is looked at anew: what is still wrong stands open again.';
 
 create function api.post_subscription(p_claim bigint, p_subscription jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
@@ -250,6 +262,7 @@ begin
         return jsonb_build_object('verdict', 'superseded');
     end if;
     perform gateway.bring_to_time(v_account_id, v_now);
+    perform gateway.resolve_subscription(v_told.id, v_now);
     select * into v_before from gateway.subscriptions where id = v_told.id;
     if not exists (select from gateway.plan_prices where stripe_price_id = v_told.price_id) then
         perform gateway.lay_subscription_aside(v_told, 'unknown price');
@@ -270,68 +283,3 @@ begin
 end $$;
 comment on function api.post_subscription is
     'Takes over what Stripe says of a subscription now: its state, the plan it entitles to, and the allowances of its paid invoices. Again, late or in another order gives the same; what was read before something that was posted is answered superseded.';
-
-create function gateway.fingerprints_to_forget(p_account gateway.accounts, p_now timestamptz) returns text[]
-language sql stable
-as $$
-    -- An hour and a little: whoever died between the change and forgetting is repeated, and forgets then.
-    select case when p_account.plan_changed_at > p_now - interval '65 minutes'
-                then gateway.key_fingerprints(array(select id from gateway.api_keys where account_id = p_account.id))
-                else '{}' end
-$$;
-comment on function gateway.fingerprints_to_forget is
-    'What the limiter knows an account''s keys by, as long as it may still hold them to the limits of a former plan: it remembers those for an hour.';
-
-create function gateway.posted_plan(p_account_id bigint, p_now timestamptz) returns jsonb
-language sql stable
-as $$
-    select jsonb_build_object(
-               'verdict', 'posted', 'account_id', account.id, 'plan_id', account.plan_id,
-               'mails', exists (select from gateway.outbox where account_id = account.id and created_at >= p_now),
-               'fingerprints', gateway.fingerprints_to_forget(account, p_now))
-      from gateway.accounts as account where account.id = p_account_id
-$$;
-comment on function gateway.posted_plan is 'The plan that an account is on now; whether mails were written with it, and what the limiter has to forget.';
-
-create function api.end_graces(p_limit int default 100) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
-as $$
-declare
-    v_now        timestamptz := gateway.clock();
-    v_account_id bigint;
-    v_count      int := 0;
-begin
-    for v_account_id in
-        -- Whoever has an account just now may be posting what was paid: the next sweep looks again. So no lock is waited for here.
-        select id from gateway.accounts
-         where id in (select account_id from gateway.subscriptions
-                       where status = 'past_due' and grace_ended_at is null and past_due_since <= v_now - gateway.grace()
-                       order by past_due_since limit p_limit)
-         order by id
-           for no key update skip locked
-    loop
-        update gateway.subscriptions set grace_ended_at = v_now
-         where account_id = v_account_id and status = 'past_due' and grace_ended_at is null and past_due_since <= v_now - gateway.grace();
-        perform gateway.change_plan(v_account_id, 'grace', v_now);
-        v_count := v_count + 1;
-    end loop;
-    return jsonb_build_object('count', v_count, 'fingerprints', (
-        select coalesce(jsonb_agg(distinct fingerprint), '[]')
-          from gateway.subscriptions as subscription
-          join gateway.accounts as account on account.id = subscription.account_id,
-               lateral unnest(gateway.fingerprints_to_forget(account, v_now)) as fingerprint
-         where subscription.grace_ended_at > v_now - interval '65 minutes'));
-end $$;
-comment on function api.end_graces is
-    'Takes their plan from accounts whose payment has failed for as long as the grace is. fingerprints: what the limiter has to forget, of the sweeps of the last hour too.';
-
-create function api.due_cancellations(p_limit int default 100) returns jsonb
-language sql stable security definer set search_path = ''
-as $$
-    select coalesce(jsonb_agg(due.id order by due.id), '[]')
-      from (select subscription.id
-              from gateway.subscriptions as subscription join gateway.accounts as account on account.id = subscription.account_id
-             where account.status = 'deleted' and gateway.is_live(subscription)
-             order by subscription.id limit p_limit) as due
-$$;
-comment on function api.due_cancellations is 'The subscriptions that go on at Stripe although their account is deleted.';

@@ -85,7 +85,7 @@ $$;
 comment on function gateway.added_share is 'What so much a second adds, over this time, to the dearest that is paid for already.';
 
 create type gateway.stripe_line as (
-    id text, price_id text, starts_at bigint, ends_at bigint, amount_cents bigint, is_proration boolean
+    id text, price_id text, starts_at bigint, ends_at bigint, amount_cents bigint
 );
 
 create function gateway.line_anchor(p_line gateway.stripe_line, p_told gateway.stripe_subscription) returns timestamptz
@@ -193,7 +193,7 @@ begin
              order by line.starts_at, line.id
         loop
             if gateway.line_fault(v_line) is not null then
-                perform gateway.lay_subscription_aside(p_told, gateway.line_fault(v_line) || ': ' || v_line.id);
+                perform gateway.lay_subscription_aside(p_told, gateway.line_fault(v_line), v_line.id);
                 continue;
             end if;
             perform gateway.give_line(p_subscription, p_told, v_invoice, v_line, p_now);

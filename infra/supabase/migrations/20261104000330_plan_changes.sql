@@ -83,7 +83,8 @@ begin
         return case when p_subscription.cancels_at is null then 'cancel' else 'none' end;
     end if;
     if (p_subscription.plan_id, p_subscription.interval) = (p_plan.id, p_interval) then
-        return case when p_subscription.cancels_at is null and p_subscription.scheduled_at is null then 'none' else 'keep' end;
+        return case when p_subscription.cancels_at is not null or p_subscription.scheduled_at is not null then 'keep'
+                    when p_subscription.status not in ('active', 'trialing') then 'pay_first' else 'none' end;
     end if;
     if p_subscription.status not in ('active', 'trialing') then
         return 'pay_first';
@@ -100,6 +101,25 @@ end $$;
 comment on function gateway.plan_move is
     'How somebody with this subscription gets to a plan: to one that is as high or higher now, to a lower one, to months after a year, or to none when what is paid is over. none: there is nothing to do, or nothing more.';
 
+create function gateway.surplus_subscription(p_current gateway.subscriptions) returns gateway.subscriptions
+language sql stable
+as $$
+    select subscription
+      from gateway.subscriptions as subscription
+     where subscription.account_id = p_current.account_id and subscription.id <> p_current.id
+       and gateway.is_live(subscription) and subscription.cancels_at is null
+     order by subscription.id limit 1
+$$;
+comment on function gateway.surplus_subscription is 'Another one of the account that would be charged for beside its current one; somebody made it behind our back.';
+
+create function gateway.last_end(p_account_id bigint) returns timestamptz
+language sql stable
+as $$
+    select max(subscription.cancels_at) from gateway.subscriptions as subscription
+     where subscription.account_id = p_account_id and gateway.is_live(subscription)
+$$;
+comment on function gateway.last_end is 'When the last of an account''s subscriptions ends, where all do.';
+
 create function api.weigh_plan_change(p_checkout_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -107,15 +127,22 @@ declare
     v_checkout     gateway.checkouts;
     v_plan         gateway.plans;
     v_subscription gateway.subscriptions;
+    v_surplus      gateway.subscriptions;
     v_move         text;
 begin
     select * into strict v_checkout from gateway.checkouts where id = p_checkout_id;
     select * into strict v_plan from gateway.plans where id = v_checkout.plan_id;
     v_subscription := gateway.current_subscription(v_checkout.account_id, gateway.clock());
     v_move := gateway.plan_move(v_subscription, v_plan, v_checkout.interval);
+    v_surplus := gateway.surplus_subscription(v_subscription);
+    if v_move = 'none' and v_surplus.id is not null then
+        -- Whichever plan was ordered, an account pays for one.
+        v_move := 'cancel';
+        v_subscription := v_surplus;
+    end if;
     return jsonb_build_object(
         'move', v_move, 'plan_id', v_plan.id, 'interval', v_checkout.interval, 'subscription_id', v_subscription.id,
-        'comes_at', case when gateway.price_cents(v_plan, v_checkout.interval) is null then v_subscription.cancels_at
+        'comes_at', case when gateway.price_cents(v_plan, v_checkout.interval) is null then gateway.last_end(v_checkout.account_id)
                          else coalesce(v_subscription.scheduled_at, v_subscription.cancels_at) end);
 end $$;
 comment on function api.weigh_plan_change is

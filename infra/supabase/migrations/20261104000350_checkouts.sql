@@ -1,14 +1,12 @@
 -- Checkouts: what may be bought, decided and written down here before Stripe hears of it.
 
-create function gateway.checkout_view(p_checkout gateway.checkouts, p_now timestamptz) returns jsonb
-language sql stable
+create function gateway.checkout_view(p_checkout gateway.checkouts) returns jsonb
+language sql immutable
 as $$
     select jsonb_build_object(
         'id', p_checkout.id, 'kind', p_checkout.kind, 'amount_cents', p_checkout.amount_cents, 'bonus_nanos', p_checkout.bonus_nanos,
         'plan_id', p_checkout.plan_id, 'interval', p_checkout.interval, 'session_id', p_checkout.stripe_session_id,
-        'url', p_checkout.url, 'expires_at', p_checkout.expires_at, 'created_at', p_checkout.created_at,
-        'status', case when exists (select from gateway.payments where checkout_id = p_checkout.id and status = 'succeeded') then 'paid'
-                       when p_checkout.expires_at <= p_now then 'expired' else 'open' end)
+        'url', p_checkout.url, 'expires_at', p_checkout.expires_at, 'created_at', p_checkout.created_at)
 $$;
 
 create function gateway.amount_refusal(p_cents bigint) returns jsonb
@@ -34,31 +32,28 @@ begin
         -- Nothing is bought: the subscription ends with its period.
         return null;
     end if;
-    if v_subscription.cancels_at is null and v_subscription.scheduled_at is null
+    if v_subscription.status in ('active', 'trialing') and v_subscription.cancels_at is null and v_subscription.scheduled_at is null
+       and (gateway.surplus_subscription(v_subscription)).id is null
        and (v_subscription.plan_id, v_subscription.interval) = (p_checkout.plan_id, p_checkout.interval) then
         return gateway.refusal(409, 'already_on_plan', jsonb_build_object('plan_id', p_checkout.plan_id, 'interval', p_checkout.interval));
     end if;
     return gateway.plan_refusal(p_checkout.plan_id, p_checkout.interval);
 end $$;
-comment on function gateway.checkout_refusal is 'May this be bought? Null is yes. A plan without a price is how a subscription is ended, and one that is about to change may be kept.';
+comment on function gateway.checkout_refusal is 'May this be bought? Null is yes. A plan without a price is how a subscription is ended, one that is about to change may be kept, and one that is not paid for may be paid.';
 
 create function gateway.opened_checkout(p_key gateway.api_keys, p_checkout_id uuid, p_now timestamptz, p_is_replayed boolean) returns jsonb
 language sql stable
 as $$
     select gateway.answer('checkout', p_key, jsonb_build_object(
-               'checkout', gateway.checkout_view(checkout, p_now), 'account_id', account.id, 'customer_id', account.stripe_customer_id,
+               'checkout', gateway.checkout_view(checkout), 'account_id', account.id, 'customer_id', account.stripe_customer_id,
                'email', account.email,
                'subscription', case when checkout.kind = 'plan' then gateway.told_subscription(gateway.current_subscription(account.id, p_now)) end,
-               'open_session_ids', (select coalesce(jsonb_agg(other.stripe_session_id order by other.created_at), '[]')
-                                      from gateway.checkouts as other
-                                     where checkout.kind = 'plan' and other.account_id = account.id and other.kind = 'plan'
-                                       and other.id <> checkout.id and other.expires_at > p_now),
                'is_replayed', p_is_replayed))
       from gateway.checkouts as checkout join gateway.accounts as account on account.id = checkout.account_id
      where checkout.id = p_checkout_id
 $$;
 comment on function gateway.opened_checkout is
-    'A checkout with what Stripe is asked for it: the customer, the subscription that a plan would change, and the sessions for a plan that are still open.';
+    'A checkout with what Stripe is asked for it: the customer, and the subscription that a plan would change.';
 
 create function api.open_checkout(p_caller jsonb, p_checkout jsonb, p_receipt jsonb default null) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
@@ -106,7 +101,7 @@ begin
     -- The first session stays: its id is what the customer may be paying by.
     update gateway.checkouts set stripe_session_id = p_stripe_session_id, url = p_url, expires_at = p_expires_at
      where id = p_checkout_id and stripe_session_id is null;
-    return (select jsonb_build_object('verdict', 'checkout_kept', 'checkout', gateway.checkout_view(checkout, gateway.clock()))
+    return (select jsonb_build_object('verdict', 'checkout_kept', 'checkout', gateway.checkout_view(checkout))
               from gateway.checkouts as checkout where checkout.id = p_checkout_id);
 end $$;
 comment on function api.keep_checkout is 'Remembers where a checkout is paid at Stripe. Again changes nothing.';

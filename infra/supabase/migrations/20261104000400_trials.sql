@@ -1,7 +1,9 @@
 -- Trials, and what else is given once to a person: known again by HMACs that outlive his account.
 
+-- Who left before anything was given once has had nothing of it.
+delete from gateway.remembered_people;
 alter table gateway.remembered_people
-    add column gift text not null default 'trial' check (gift ~ '^(trial|referral|coupon:[a-z0-9_-]+)$'),
+    add column gift text not null check (gift ~ '^(trial|referral|coupon:[a-z0-9_-]+)$'),
     drop constraint remembered_people_pkey,
     add primary key (gift, person_hmac);
 comment on table gateway.remembered_people is
@@ -145,15 +147,23 @@ as $$
       left join gateway.lots as lot on lot.id = trial.lot_id
 $$;
 
+create function gateway.person_refusal(p_account gateway.accounts) returns jsonb
+language sql stable
+as $$
+    select case when p_account.privy_id is null then gateway.refusal(403, 'person_unknown')
+                when p_account.email_normalised is null then gateway.refusal(403, 'verified_email_required') end
+$$;
+comment on function gateway.person_refusal is
+    'Is it known whose account this is, by his sign-in and by his mailbox? Null is yes. Sign-ins alone are to be had without end.';
+
 create function gateway.trial_refusal(p_account gateway.accounts, p_person gateway.known_person) returns jsonb
 language plpgsql
 as $$
+declare
+    v_refusal jsonb := gateway.person_refusal(p_account);
 begin
-    if p_account.privy_id is null then
-        return gateway.refusal(403, 'person_unknown');
-    end if;
-    if p_account.email_normalised is null then
-        return gateway.refusal(403, 'verified_email_required');
+    if v_refusal is not null then
+        return v_refusal;
     end if;
     if exists (select from gateway.trials where account_id = p_account.id) or not gateway.give_once('trial', p_person) then
         return gateway.refusal(409, 'trial_already_used');
@@ -178,6 +188,23 @@ begin
     return v_trial;
 end $$;
 
+create function gateway.flag_trial_by_shared_card(p_account_id bigint) returns void
+language plpgsql
+as $$
+begin
+    update gateway.accounts set flags = flags || '{shared_card}'
+     where id = p_account_id and not 'shared_card' = any (flags)
+       and exists (select from gateway.payments as own
+                     join gateway.payments as other using (card_fingerprint_hmac)
+                     join gateway.trials as trial on trial.account_id = other.account_id
+                    where own.account_id = p_account_id and other.account_id <> p_account_id);
+    if found then
+        perform gateway.write_audit(p_account_id, 'system', null, 'account_flagged', null, '{"flag": "shared_card"}', null);
+    end if;
+end $$;
+comment on function gateway.flag_trial_by_shared_card is
+    'Marks who begins a trial and has paid by a card that another account, which had one, has paid by. Nothing is refused for it.';
+
 create function api.start_trial(p_caller jsonb, p_person jsonb, p_receipt jsonb default null) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
 as $$
@@ -197,6 +224,7 @@ begin
             return v_refusal || gateway.policy_of(v.key);
         end if;
         v_trial := gateway.make_trial((v.account).id, v.at);
+        perform gateway.flag_trial_by_shared_card((v.account).id);
         perform gateway.write_audit((v.account).id, case (v.key).kind when 'session' then 'user' else 'key' end, (v.key).id,
                                     'trial_started', null, '{}', gateway.read_caller(p_caller));
         perform gateway.put_mail((v.account).id, 'trial_started',

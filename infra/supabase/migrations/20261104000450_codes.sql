@@ -107,7 +107,9 @@ begin
     end if;
     v_id := (v.earlier -> 'result' ->> 'id')::bigint;
     if v_id is null then
-        v_refusal := gateway.coupon_refusal(v_code, (v.account).id, v.at);
+        -- Nobody signs in to an account that an operator has made: it is one person by itself.
+        v_refusal := coalesce(case when (v.account).privy_id is not null then gateway.person_refusal(v.account) end,
+                              gateway.coupon_refusal(v_code, (v.account).id, v.at));
         if v_refusal is null and not gateway.give_once('coupon:' || v_code, v_person) then
             v_refusal := gateway.refusal(409, 'coupon_already_redeemed');
         end if;

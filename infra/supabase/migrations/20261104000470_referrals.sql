@@ -41,39 +41,39 @@ as $$
 declare
     -- Not the payment itself: what is taken back for that is not taken from here, and its id is not the referrer's to read.
     v_source text := 'referral:' || p_payment_id;
-    v_lot    gateway.lots;
     v_given  bigint;
     v_count  int;
 begin
+    update gateway.lots set is_revoked = not p_is_earned
+     where account_id = p_account_id and kind = 'referral' and source = v_source and not is_closed;
+    perform gateway.take_revoked(p_account_id, p_now);
+    perform gateway.note_claims(p_account_id);
     select coalesce(sum(amount_nanos - taken_nanos), 0), count(*) into v_given, v_count
       from gateway.lots where account_id = p_account_id and kind = 'referral' and source = v_source;
     if p_is_earned and v_given < gateway.referral_nanos() then
         perform api.credit_account(p_account_id, gateway.referral_nanos() - v_given, 'referral', v_source || ':' || v_count, v_source);
     end if;
-    if p_is_earned then
-        return;
-    end if;
-    for v_lot in
-        select * from gateway.lots
-         where account_id = p_account_id and kind = 'referral' and source = v_source and remaining_nanos > 0 order by id
-    loop
-        perform gateway.post('revocation:' || v_lot.id || ':' || v_lot.taken_nanos, 1, p_account_id, gateway.house('promotions'),
-                             v_lot.remaining_nanos, 'referral', v_lot.id, null, p_now);
-        update gateway.lots set remaining_nanos = 0, taken_nanos = taken_nanos + v_lot.remaining_nanos where id = v_lot.id;
-        update gateway.wallets set posted_nanos = posted_nanos - v_lot.remaining_nanos where account_id = p_account_id;
-    end loop;
 end $$;
 comment on function gateway.settle_reward is
     'Gives a locked account the reward that a payment earns it, or takes back what is left of it; what is spent is not owed. Again changes nothing; where the payment stands again, such as after a dispute that was won, so does the reward.';
 
-create function gateway.find_referrer(p_code text, p_account gateway.accounts, out referrer_id bigint, out is_same_person boolean)
+create function gateway.find_referrer(
+    p_code text, p_account gateway.accounts, out referrer_id bigint, out is_same_person boolean, out is_somebody_else boolean
+)
 language sql stable
 as $$
-    select owner.id, owner.id = p_account.id or (owner.email_normalised = p_account.email_normalised) is true
+    select owner.id, owner.id = p_account.id or (owner.email_normalised = p_account.email_normalised) is true,
+           (owner.id <> p_account.id and owner.email_normalised <> p_account.email_normalised) is true
       from gateway.referral_codes as code join gateway.accounts as owner on owner.id = code.account_id
      where code.code = lower(p_code) and owner.status <> 'deleted'
 $$;
-comment on function gateway.find_referrer is 'Whose code it is, null for nobody''s; and whether that is, as far as we can tell, who comes with it.';
+comment on function gateway.find_referrer is
+    'Whose code it is, null for nobody''s; and whether that is who comes with it, or is surely somebody else: of who has no verified address, neither is known.';
+
+create function gateway.may_be_given(p_account gateway.accounts) returns boolean
+language sql stable
+as $$ select p_account.status = 'active' and not gateway.is_disputed(p_account) $$;
+comment on function gateway.may_be_given is 'Whether it is an account that gifts and rewards are for now; who is suspended, or disputes what he has paid, is given nothing.';
 
 create function gateway.refer(p_account gateway.accounts, p_code text, p_now timestamptz) returns void
 language sql
@@ -83,7 +83,8 @@ as $$
       from gateway.find_referrer(p_code, p_account) as found where not found.is_same_person
     on conflict (referred_id) do nothing
 $$;
-comment on function gateway.refer is 'Writes down who has brought a locked account. The first code counts; one that is nobody''s, or his own, does nothing.';
+comment on function gateway.refer is
+    'Writes down who has brought a locked account: for who has been found to have come by no code before, and by nobody else. The first code counts; one that is nobody''s, or his own, does nothing.';
 
 create function gateway.standing_nanos(p_payment gateway.payments) returns bigint
 language sql stable
@@ -91,6 +92,15 @@ as $$
     select p_payment.money_nanos - gateway.share_gone(p_payment.money_nanos, p_payment.received_cents, p_payment.refunded_cents + p_payment.disputed_cents)
 $$;
 comment on function gateway.standing_nanos is 'What is left of a payment, tax apart, by what Stripe says; 0 of one that was not granted.';
+
+create function gateway.came_by_him(p_referral gateway.referrals) returns boolean
+language sql stable
+as $$
+    select exists (select from gateway.referrals as other
+                    where other.referred_id = p_referral.referrer_id and other.referrer_id = p_referral.referred_id
+                      and (other.applied_at, other.referred_id) < (p_referral.applied_at, p_referral.referred_id))
+$$;
+comment on function gateway.came_by_him is 'Whether the referrer was himself brought, and earlier, by whom he has brought: of two who have brought each other, at once, one has.';
 
 create function gateway.note_purchase(p_payment gateway.payments, p_now timestamptz) returns void
 language plpgsql
@@ -101,12 +111,12 @@ declare
     v_is_earned boolean;
 begin
     select * into v_account from gateway.accounts where id = p_payment.account_id;
-    perform gateway.refer(v_account, v_account.signup_referral_code, p_now);
     -- Locked, for whoever is settling it with the referrer at this moment.
     select * into v_referral from gateway.referrals where referred_id = p_payment.account_id for update;
     v_is_earned := gateway.standing_nanos(p_payment) >= gateway.referral_purchase_nanos();
-    if v_referral.payment_id is null and v_is_earned
-       and exists (select from gateway.find_referrer(v_referral.code, v_account) as found where not found.is_same_person) then
+    if v_referral.payment_id is null and v_is_earned and gateway.may_be_given(v_account)
+       and exists (select from gateway.find_referrer(v_referral.code, v_account) as found where found.is_somebody_else)
+       and not gateway.came_by_him(v_referral) then
         v_referral.payment_id := p_payment.id;
     end if;
     if v_referral.payment_id is distinct from p_payment.id or v_referral.is_earned = v_is_earned then
@@ -121,13 +131,18 @@ end $$;
 comment on function gateway.note_purchase is
     'Rewards a buyer who was referred, by his first purchase that is large enough, and takes back what is left of it where that is not so any more. Under his locks, whenever a payment was posted; the referrer''s part is for api.reward_referrer.';
 
-create function api.due_referrers(p_limit int default 100) returns jsonb
+create function api.due_referrers(p_limit int default 100, p_payment_id text default null) returns jsonb
 language sql stable security definer set search_path = ''
 as $$
     select coalesce(jsonb_agg(referrer_id order by referrer_id), '[]')
-      from (select distinct referrer_id from gateway.referrals where not is_settled order by referrer_id limit p_limit) as due
+      from (select distinct referral.referrer_id
+              from gateway.referrals as referral join gateway.accounts as account on account.id = referral.referrer_id
+             where not referral.is_settled and (p_payment_id is null or referral.payment_id = p_payment_id)
+               and (not referral.is_earned or account.status = 'deleted' or gateway.may_be_given(account))
+             order by referral.referrer_id limit p_limit) as due
 $$;
-comment on function api.due_referrers is 'The accounts that have earned a reward, or have earned one no more, and have not been told so by the ledger.';
+comment on function api.due_referrers is
+    'The accounts that have earned a reward, or have earned one no more, and have not been told so by the ledger; by this payment, or by any. Who is suspended, or has a dispute, is due when he is not any more.';
 
 create function api.reward_referrer(p_account_id bigint) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
@@ -146,7 +161,11 @@ begin
     v_now := gateway.lock_wallet(p_account_id);
     perform gateway.bring_to_time(p_account_id, v_now);
     for v_referral in
-        select * from gateway.referrals where referrer_id = p_account_id and not is_settled order by referred_id limit 100 for update
+        select * from gateway.referrals
+         where referrer_id = p_account_id and not is_settled
+           -- What was earned waits for who may be given nothing now; what is to be taken back does not.
+           and (not is_earned or v_account.status = 'deleted' or gateway.may_be_given(v_account))
+         order by referred_id limit 100 for update
     loop
         if v_account.status <> 'deleted' or not v_referral.is_earned then
             perform gateway.settle_reward(p_account_id, v_referral.payment_id, v_referral.is_earned, v_now);
@@ -198,16 +217,10 @@ create function api.read_referral(p_caller jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
 as $$
 declare
-    v         record;
-    v_account gateway.accounts;
+    v record;
 begin
     select * into v from gateway.enter_locked(p_caller, p_takes_account => true, p_takes_wallet => false);
-    if v.refusal is not null then
-        return v.refusal;
-    end if;
-    select * into v_account from gateway.accounts where id = (v.key).account_id;
-    perform gateway.refer(v_account, v_account.signup_referral_code, v.at);
-    return gateway.answer('referral', v.key, gateway.referral_view(v_account.id, v.at));
+    return coalesce(v.refusal, gateway.answer('referral', v.key, gateway.referral_view((v.key).account_id, v.at)));
 end $$;
 comment on function api.read_referral is 'The code by which the key''s account refers others, made at the first look, and what came of it.';
 
@@ -215,13 +228,19 @@ create function gateway.referral_refusal(p_account gateway.accounts, p_code text
 language plpgsql stable
 as $$
 declare
-    v_found record;
+    v_refusal jsonb := gateway.person_refusal(p_account);
+    v_found   record;
 begin
+    if v_refusal is not null then
+        return v_refusal;
+    end if;
     select * into v_found from gateway.find_referrer(p_code, p_account);
     return case
         when v_found.referrer_id is null then gateway.refusal(404, 'unknown_referral_code')
         when v_found.is_same_person then gateway.refusal(409, 'own_referral_code')
         when exists (select from gateway.referrals where referred_id = p_account.id) then gateway.refusal(409, 'referral_already_applied')
+        when exists (select from gateway.referrals where referred_id = v_found.referrer_id and referrer_id = p_account.id)
+            then gateway.refusal(409, 'referral_mutual')
         when exists (select from gateway.lots where account_id = p_account.id and kind in ('purchase', 'plan'))
             then gateway.refusal(409, 'referral_too_late')
     end;
@@ -244,8 +263,11 @@ begin
         v_refusal := gateway.referral_refusal(v.account, p_code);
         if v_refusal is null and not gateway.give_once('referral', v_person) then
             v_refusal := gateway.refusal(409, 'referral_already_applied');
-            -- Nor does it count later, should he have come with it.
-            update gateway.accounts set signup_referral_code = null where id = (v.account).id;
+        end if;
+        if coalesce(v_refusal ->> 'status', '200') <> '403' then
+            -- What he came with has been decided on, and does not come up again; only who he is may still be told.
+            update gateway.accounts set signup_referral_code = null
+             where id = (v.account).id and (v_refusal is null or lower(signup_referral_code) = lower(p_code));
         end if;
         if v_refusal is not null then
             return v_refusal || gateway.policy_of(v.key);
@@ -259,4 +281,16 @@ begin
                                           || jsonb_build_object('is_replayed', v.earlier is not null));
 end $$;
 comment on function api.apply_referral is
-    'Says who has brought the owner of the key''s account: before he has bought anything, and once in his life.';
+    'Says who has brought the owner of the key''s account: before he has bought anything, and once in his life. Nothing else refers anybody: here he is known by what outlives his account.';
+
+create or replace function gateway.signed_in(p_account_id bigint, p_session_id bigint, p_is_new_user boolean) returns jsonb
+language sql stable
+as $$
+    select jsonb_build_object(
+        'verdict', 'signed_in', 'is_new_user', p_is_new_user, 'policy', gateway.limits_policy(p_session_id),
+        -- Whose address is not known cannot come by it yet.
+        'referral_code', case when email_normalised is not null then signup_referral_code end,
+        'user', jsonb_build_object('id', id, 'email', email, 'name', name, 'status', status, 'plan_id', plan_id, 'created_at', created_at))
+      from gateway.accounts where id = p_account_id
+$$;
+comment on function gateway.signed_in is 'Who is in; referral_code: what he came with first, where it has not been decided on yet.';

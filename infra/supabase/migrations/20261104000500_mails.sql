@@ -9,7 +9,13 @@ create function gateway.mail_try_time() returns interval
 language sql immutable
 as $$ select interval '23 hours' $$;
 comment on function gateway.mail_try_time is
-    'For how long after the first try a mail may be tried again. Resend knows an Idempotency-Key for 24 hours; after them a second try could be a second mail.';
+    'For how long after the first try a mail may be tried again that may have been sent. Resend knows an Idempotency-Key for 24 hours; after them a second try could be a second mail.';
+
+create function gateway.mail_least_tries() returns int
+language sql immutable
+as $$ select 3 $$;
+comment on function gateway.mail_least_tries is
+    'How often at least a mail is tried that has certainly not been sent, where its job runs once a day, too.';
 
 create function gateway.mail_news_time() returns interval
 language sql immutable
@@ -25,13 +31,22 @@ as $$
                                p_reason, p_mail.tries) where p_state = 'dead'
 $$;
 
+create function gateway.is_over(p_mail gateway.outbox, p_at timestamptz) returns boolean
+language sql stable
+as $$
+    select p_mail.first_tried_at <= p_at - gateway.mail_try_time()
+       and (p_mail.refusals < p_mail.tries or p_mail.tries >= gateway.mail_least_tries()
+            or p_mail.created_at <= p_at - gateway.mail_news_time())
+$$;
+comment on function gateway.is_over is 'Is a mail that was tried, and is not being tried, to be given up by then?';
+
 create function gateway.reason_not_to_send(p_mail gateway.outbox, p_now timestamptz, out state text, out reason text)
 language plpgsql stable
 as $$
 declare
     v_account gateway.accounts;
 begin
-    if p_mail.first_tried_at <= p_now - gateway.mail_try_time() then
+    if gateway.is_over(p_mail, p_now) then
         state := 'dead';
         reason := coalesce(p_mail.last_error, 'no try came to an end');
         return;
@@ -54,6 +69,7 @@ declare
     v_mail   gateway.outbox;
     v        record;
     v_taken  jsonb := '[]';
+    v_ended  int := 0;
 begin
     -- Some of those that are due are not to be sent: so many are looked through, and the rest is for the next call.
     for v_mail in
@@ -65,6 +81,7 @@ begin
         select * into v from gateway.reason_not_to_send(v_mail, v_now);
         if v.state is not null then
             perform gateway.end_mail(v_mail, v.state, v.reason, v_now);
+            v_ended := v_ended + 1;
             continue;
         end if;
         update gateway.outbox
@@ -74,10 +91,10 @@ begin
             'id', v_mail.id, 'try', v_mail.tries + 1, 'account_id', v_mail.account_id, 'template', v_mail.template,
             'category', gateway.mail_category(v_mail.template), 'address', v_mail.address, 'data', v_mail.data, 'created_at', v_mail.created_at);
     end loop;
-    return v_taken;
+    return jsonb_build_object('mails', v_taken, 'ended', v_ended);
 end $$;
 comment on function api.take_due_mails is
-    'Takes mails that are due, of one account or of all, for the time of gateway.mail_lease; whoever asks at the same time takes others. What is not to be sent any more ends here.';
+    'Takes mails that are due, of one account or of all, for the time of gateway.mail_lease; whoever asks at the same time takes others. What is not to be sent any more ends here: ended counts it, and only where that is none, too, nothing is due.';
 
 create function api.finish_mail(p_id uuid, p_resend_id text) returns jsonb
 language sql security definer set search_path = ''
@@ -90,7 +107,7 @@ as $$
 $$;
 comment on function api.finish_mail is 'Writes down that a mail was sent, whoever has it by now: under its Idempotency-Key it was sent once.';
 
-create function api.retry_mail(p_id uuid, p_try int, p_after_s int, p_error text) returns jsonb
+create function api.retry_mail(p_id uuid, p_try int, p_after_s int, p_error text, p_is_refused boolean default false) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
@@ -102,7 +119,8 @@ begin
     if not found then
         return '{"state": "unchanged"}';
     end if;
-    if p_after_s is null or v_now + make_interval(secs => p_after_s) >= v_mail.first_tried_at + gateway.mail_try_time() then
+    update gateway.outbox set refusals = refusals + p_is_refused::int where id = p_id returning * into v_mail;
+    if p_after_s is null or gateway.is_over(v_mail, v_now + make_interval(secs => p_after_s)) then
         perform gateway.end_mail(v_mail, 'dead', p_error, v_now);
         return '{"state": "dead"}';
     end if;
@@ -110,7 +128,7 @@ begin
     return '{"state": "waiting"}';
 end $$;
 comment on function api.retry_mail is
-    'Writes down that a try failed, and when the next is due; without a time, or where that would be too late, the mail is given up.';
+    'Writes down that a try failed, and when the next is due; without a time, or where that would be too late, the mail is given up. p_is_refused: Resend itself said no, so that this try has sent nothing.';
 
 create function api.forget_mails(p_limit int default 1000) returns jsonb
 language sql security definer set search_path = '' set enable_seqscan = off
@@ -126,6 +144,20 @@ $$;
 comment on function api.forget_mails is 'Erases what was sent, dropped or given up three months ago.';
 
 create index accounts_by_address on gateway.accounts (lower(email)) where email is not null;
+create index outbox_by_address on gateway.outbox (lower(address)) where state = 'waiting';
+
+create table gateway.bounced_addresses (
+    address_hash bytea primary key check (length(address_hash) = 32),
+    kind         text not null,
+    created_at   timestamptz not null default now()
+);
+comment on table gateway.bounced_addresses is
+    'Addresses that nobody writes to, as hashes: whoever has one later, or has it again, is not written to either. They stay when an account goes.';
+alter table gateway.bounced_addresses enable row level security;
+
+create function gateway.address_hash(p_address text) returns bytea
+language sql stable
+as $$ select sha256(convert_to(lower(p_address), 'UTF8')) $$;
 
 create function api.record_bounce(p_address text, p_kind text) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off
@@ -133,18 +165,21 @@ as $$
 declare
     v_account_id bigint;
     v_count      int := 0;
+    v_now        timestamptz := gateway.clock();
 begin
+    insert into gateway.bounced_addresses (address_hash, kind, created_at)
+    values (gateway.address_hash(p_address), p_kind, v_now) on conflict do nothing;
     -- Several may have one address. In one order, so that two of these never wait for each other; nobody else has two accounts locked.
     for v_account_id in
         select id from gateway.accounts where lower(email) = lower(p_address) and email_bounced_at is null order by id for no key update
     loop
-        update gateway.accounts set email_bounced_at = gateway.clock() where id = v_account_id;
-        -- What still waits for this address would be sent there once the account has another.
-        update gateway.outbox set state = 'dropped', ended_at = gateway.clock(), last_error = p_kind
-         where account_id = v_account_id and state = 'waiting' and lower(address) = lower(p_address);
+        update gateway.accounts set email_bounced_at = v_now where id = v_account_id;
         perform gateway.write_audit(v_account_id, 'system', null, 'email_bounced', null, jsonb_build_object('kind', p_kind), null::gateway.caller);
         v_count := v_count + 1;
     end loop;
+    -- Whatever waits for this address, of those, too, who have another by now.
+    update gateway.outbox set state = 'dropped', ended_at = v_now, last_error = p_kind
+     where id in (select id from gateway.outbox where state = 'waiting' and lower(address) = lower(p_address) order by id for update);
     return jsonb_build_object('count', v_count);
 end $$;
 comment on function api.record_bounce is 'Has nobody written to at an address from which mail comes back, or whose owner reported it. Again changes nothing.';

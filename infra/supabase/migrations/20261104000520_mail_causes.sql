@@ -39,11 +39,14 @@ create function gateway.start_address_anew() returns trigger
 language plpgsql
 as $$
 begin
-    new.email_bounced_at := null;
+    new.email_bounced_at := (select bounced_at from gateway.bounced_addresses where address_hash = gateway.address_hash(new.email));
     return new;
 end $$;
+comment on function gateway.start_address_anew is 'An account with another address can be written to, unless mail to that one has come back before, to whomever it went.';
 create trigger start_address_anew before update of email on gateway.accounts
     for each row when (new.email is distinct from old.email) execute function gateway.start_address_anew();
+create trigger start_with_address before insert on gateway.accounts
+    for each row when (new.email is not null) execute function gateway.start_address_anew();
 
 create function gateway.mail_of_address() returns trigger
 language plpgsql
@@ -63,7 +66,8 @@ begin
     return null;
 end $$;
 create trigger mail_of_address after update of email, status on gateway.accounts
-    for each row when (new.email is distinct from old.email or new.status = 'deleted' and old.status <> 'deleted')
+    -- The same address in other letters is no other one.
+    for each row when (lower(new.email) is distinct from lower(old.email) or new.status = 'deleted' and old.status <> 'deleted')
     execute function gateway.mail_of_address();
 
 create function gateway.warn_of_low_balance() returns trigger
@@ -112,15 +116,25 @@ as $$
                'keys', coalesce((select jsonb_agg(numbers order by rank) from sums where part = 'key' and rank <= 5), '[]'))
 $$;
 
+create function gateway.has_used(p_account_id bigint, p_month date) returns boolean
+language sql stable
+as $$
+    select exists (select from gateway.usage_days where account_id = p_account_id and day >= p_month and day < p_month + interval '1 month')
+        or exists (select from gateway.usage_lines
+                    where account_id = p_account_id and created_at >= gateway.day_start(p_month)
+                      and created_at < gateway.day_start((p_month + interval '1 month')::date))
+$$;
+
 create function api.put_usage_reports(p_after bigint default 0, p_limit int default 100) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off
 as $$
 declare
     v_now     timestamptz := gateway.clock();
     v_month   date := (date_trunc('month', v_now at time zone 'UTC') - interval '1 month')::date;
+    v_key     text := to_char(v_month, 'YYYY-MM');
     v_account gateway.accounts;
     v_report  jsonb;
-    v_seen    int := 0;
+    v_made    int := 0;
     v_put     int := 0;
     v_last    bigint;
 begin
@@ -128,21 +142,26 @@ begin
     if extract(day from v_now at time zone 'UTC') > 7 then
         return '{"count": 0, "next": null}';
     end if;
-    for v_account in select * from gateway.accounts where id > p_after and email is not null order by id limit p_limit loop
-        v_seen := v_seen + 1;
-        v_last := v_account.id;
-        if not gateway.wants_mail(v_account, 'usage_report')
-           or exists (select from gateway.outbox where account_id = v_account.id and template = 'usage_report'
-                         and dedupe_key = to_char(v_month, 'YYYY-MM')) then
-            continue;
-        end if;
+    -- To look whether somebody is to have one costs little, and to make it much: each has its own limit.
+    select max(id) into v_last from (select id from gateway.accounts where id > p_after and email is not null order by id limit p_limit * 20) as seen;
+    for v_account in
+        select account.* from gateway.accounts as account
+         where account.id > p_after and account.id <= v_last and account.email is not null and gateway.wants_mail(account, 'usage_report')
+           and not exists (select from gateway.outbox where account_id = account.id and template = 'usage_report' and dedupe_key = v_key)
+           and gateway.has_used(account.id, v_month)
+         order by account.id limit p_limit
+    loop
         v_report := gateway.report_of_month(v_account.id, v_month);
         if (v_report -> 'total' ->> 'requests')::bigint > 0 then
-            perform gateway.put_mail(v_account.id, 'usage_report', v_report, to_char(v_month, 'YYYY-MM'), v_now);
+            perform gateway.put_mail(v_account.id, 'usage_report', v_report, v_key, v_now);
             v_put := v_put + 1;
         end if;
+        v_made := v_made + 1;
+        if v_made = p_limit then
+            v_last := v_account.id;
+        end if;
     end loop;
-    return jsonb_build_object('count', v_put, 'next', case when v_seen = p_limit then v_last end);
+    return jsonb_build_object('count', v_put, 'next', v_last);
 end $$;
 comment on function api.put_usage_reports is
-    'Puts last month''s report of some accounts into the outbox, those after an id; once for each account and month. next: where the next call goes on.';
+    'Puts last month''s report of some accounts into the outbox, those after an id that have none yet. next: where the next call goes on, null where nobody is left; a run that ended before may begin anew, and passes those quickly who have theirs.';

@@ -6,11 +6,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.core.errors import InvalidRequest
+from shared.core.errors import GatewayError, InvalidRequest
 
 _ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 
 Kind = Literal["payment", "subscription", "invoice"]
+
+
+class HintUnreadable(GatewayError):
+    """A hint that is kept is none that this version knows of; its event waits for one that does, or for a person."""
+
+    status = 500
+    code = "hint_unreadable"
+    type = "server_error"
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -62,10 +70,13 @@ def read_event(body: bytes) -> Event:
 def read_hint(text: str) -> Hint:
     """Read a hint as it was kept.
 
-    raises  msgspec.ValidationError
+    raises  HintUnreadable
     """
     kind, _, name = text.partition(":")
-    return msgspec.convert({"kind": kind, "id": name}, Hint)
+    try:
+        return msgspec.convert({"kind": kind, "id": name}, Hint)
+    except msgspec.ValidationError:
+        raise HintUnreadable("An event that is kept hints at something unknown.") from None
 
 
 def _named(row: dict[str, Any]) -> Iterator[tuple[Kind, Any]]:

@@ -62,13 +62,14 @@ class ListedPayment(msgspec.Struct, frozen=True):
 
 
 class ListedSubscription(msgspec.Struct, frozen=True):
-    """A subscription as far as a list tells of it."""
+    """A subscription as far as a list tells of it; paid_invoice_id: its newest invoice, None where that is not paid."""
 
     id: str
     status: str
     price_id: str
     period_ends_at: int
     cancels_at: int | None
+    paid_invoice_id: str | None
 
 
 class ScheduledPrice(msgspec.Struct, frozen=True):
@@ -79,14 +80,13 @@ class ScheduledPrice(msgspec.Struct, frozen=True):
 
 
 class InvoiceLine(msgspec.Struct, frozen=True):
-    """A part of an invoice; is_proration: for the rest of a period that had begun."""
+    """A part of an invoice."""
 
     id: str
     price_id: str | None
     starts_at: int
     ends_at: int
     amount_cents: int
-    is_proration: bool
 
 
 class Invoice(msgspec.Struct, frozen=True):

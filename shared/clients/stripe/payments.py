@@ -76,7 +76,7 @@ class StripePayments:
             params = _since(created_at, after) | {"expand": ["data.latest_charge"]}
             return services.payment_intents.list_async(params)
 
-        return tuple(_listed(each) for each in await self._wire.ask_all(list_page, IntentShape))
+        return tuple(_listed(each) for each in await self._wire.ask_most(list_page, IntentShape))
 
     async def list_refunded_since(self, created_at: int) -> frozenset[str]:
         """Return the payments of which a refund was made since a time, whatever became of it."""
@@ -84,8 +84,17 @@ class StripePayments:
         def list_page(services: "V1Services", after: str | None) -> Any:
             return services.refunds.list_async(_since(created_at, after))
 
-        refunds = await self._wire.ask_all(list_page, RefundShape)
+        refunds = await self._wire.ask_most(list_page, RefundShape)
         return frozenset(each.payment_intent for each in refunds if each.payment_intent)
+
+    async def list_disputed_since(self, created_at: int) -> frozenset[str]:
+        """Return the payments that a dispute was opened of since a time, however old they are."""
+
+        def list_page(services: "V1Services", after: str | None) -> Any:
+            return services.disputes.list_async(_since(created_at, after))
+
+        disputes = await self._wire.ask_most(list_page, DisputeShape)
+        return frozenset(each.payment_intent for each in disputes if each.payment_intent)
 
     async def _read_intent(self, payment_id: str) -> IntentShape:
         async def retrieve(services: "V1Services") -> Any:
@@ -169,11 +178,13 @@ def _describe(
         "paid_at": charge.created if charge and charge.paid else None,
     }
     if isinstance(source, SessionShape):
+        # While a delayed payment is under way its session has a tax already, and nothing has been received.
+        is_received = intent.amount_received > 0
         return Payment(
             kind="credits",
             customer_id=source.customer or intent.customer,
             checkout_id=_uuid(source.client_reference_id),
-            tax_cents=source.total_details.amount_tax if source.total_details else 0,
+            tax_cents=source.total_details.amount_tax if source.total_details and is_received else 0,
             bought_cents=source.amount_subtotal or 0,
             **common,
         )

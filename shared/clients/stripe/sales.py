@@ -6,7 +6,7 @@ import msgspec
 
 from shared.clients.stripe.facts import Interval
 from shared.clients.stripe.payments import MISSING
-from shared.clients.stripe.shapes import Address, ConfigurationShape, Id, SessionShape
+from shared.clients.stripe.shapes import Address, ConfigurationShape, CustomerShape, Id, SessionShape
 from shared.clients.stripe.wire import PAGE_SIZE, Page, StripeRefused, StripeWire
 
 if TYPE_CHECKING:
@@ -92,6 +92,19 @@ class StripeSales:
 
         return (await self._wire.ask(create, Id)).id
 
+    async def is_customer_gone(self, customer_id: str) -> bool:
+        """Tell whether a customer was deleted, or never was."""
+
+        async def retrieve(services: "V1Services") -> Any:
+            return await services.customers.retrieve_async(customer_id)
+
+        try:
+            return (await self._wire.ask(retrieve, CustomerShape)).deleted
+        except StripeRefused as refusal:
+            if refusal.reason == MISSING:
+                return True
+            raise
+
     async def open_credits_session(self, order: CreditsOrder) -> Session:
         """Open the page where credits are paid for."""
         price = {
@@ -127,12 +140,12 @@ class StripeSales:
         raises  as every method; a session that was paid meanwhile is no failure
         """
 
-        async def list_open(services: "V1Services") -> Any:
-            return await services.checkout.sessions.list_async(
-                {"customer": customer_id, "status": "open", "limit": PAGE_SIZE}
-            )
+        def list_page(services: "V1Services", after: str | None) -> Any:
+            params: Any = {"customer": customer_id, "status": "open", "limit": PAGE_SIZE}
+            return services.checkout.sessions.list_async(params | ({"starting_after": after} if after else {}))
 
-        for session in (await self._wire.ask(list_open, Page[SessionShape])).data:
+        # All kinds come in one list: a page for a plan may stand behind many for credits.
+        for session in await self._wire.ask_all(list_page, SessionShape):
             if session.mode == "subscription":
                 await self.expire_session(session.id)
 

@@ -79,6 +79,7 @@ class DisputeShape(msgspec.Struct, frozen=True):
     id: str
     amount: int
     status: str
+    payment_intent: str | None = None
     balance_transactions: tuple[BalanceShape, ...] = ()
 
 
@@ -115,19 +116,6 @@ class InvoiceParent(msgspec.Struct, frozen=True):
     subscription_details: OfSubscription | None = None
 
 
-class Proration(msgspec.Struct, frozen=True):
-    """Whether a line is for the rest of a period."""
-
-    proration: bool = False
-
-
-class LineParent(msgspec.Struct, frozen=True):
-    """Where a line comes from; which of both tells it depends on when it was billed."""
-
-    invoice_item_details: Proration | None = None
-    subscription_item_details: Proration | None = None
-
-
 class PriceDetails(msgspec.Struct, frozen=True):
     """The price of a line."""
 
@@ -153,7 +141,6 @@ class LineShape(msgspec.Struct, frozen=True):
     id: str
     amount: int
     period: Period
-    parent: LineParent | None = None
     pricing: Pricing | None = None
 
 
@@ -197,6 +184,13 @@ class Id(msgspec.Struct, frozen=True):
     """An object of which the name is enough."""
 
     id: str
+
+
+class CustomerShape(msgspec.Struct, frozen=True):
+    """A customer; of one that was deleted hardly more is left than that."""
+
+    id: str
+    deleted: bool = False
 
 
 class ItemShape(msgspec.Struct, frozen=True):

@@ -7,12 +7,10 @@ import msgspec
 from shared.clients.stripe.facts import (
     Interval,
     Invoice,
-    InvoiceLine,
     ListedSubscription,
-    ScheduledPrice,
     Subscription,
 )
-from shared.clients.stripe.payments import MISSING, subscription_of, tax_of
+from shared.clients.stripe.payments import MISSING, subscription_of
 from shared.clients.stripe.shapes import (
     Id,
     InvoiceShape,
@@ -20,13 +18,16 @@ from shared.clients.stripe.shapes import (
     ScheduleShape,
     SubscriptionShape,
 )
+from shared.clients.stripe.subscription_facts import (
+    ENDED,
+    describe_invoice,
+    describe_subscription,
+    list_subscription,
+)
 from shared.clients.stripe.wire import PAGE_SIZE, StripeRefused, StripeWire, together
 
 if TYPE_CHECKING:
     from stripe import V1Services
-
-# Before it ends a subscription may still be charged, or give what was paid.
-ENDED = frozenset({"canceled", "incomplete_expired"})
 
 
 class Upgrade(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ class StripeSubscriptions:
                 return None
             raise
         described = [await self._describe_invoice(each) for each in cast("tuple[InvoiceShape, ...]", invoices)]
-        return _describe(cast("SubscriptionShape", shape), tuple(described))
+        return describe_subscription(cast("SubscriptionShape", shape), tuple(described))
 
     async def list_live(self, customer_id: str) -> tuple[str, ...]:
         """Return the ids of a customer's subscriptions that have not ended."""
@@ -76,10 +77,10 @@ class StripeSubscriptions:
         """Return all subscriptions that have not ended."""
 
         def list_page(services: "V1Services", after: str | None) -> Any:
-            params: Any = {"limit": PAGE_SIZE}
+            params: Any = {"limit": PAGE_SIZE, "expand": ["data.latest_invoice"]}
             return services.subscriptions.list_async(params | ({"starting_after": after} if after else {}))
 
-        return tuple(_listed(each) for each in await self._wire.ask_all(list_page, SubscriptionShape))
+        return tuple(list_subscription(each) for each in await self._wire.ask_most(list_page, SubscriptionShape))
 
     async def read_invoice(self, invoice_id: str) -> InvoiceOrigin | None:
         """Tell what an invoice is for; None where there is none of this id."""
@@ -176,20 +177,7 @@ class StripeSubscriptions:
 
     async def _describe_invoice(self, invoice: InvoiceShape) -> Invoice:
         lines = await self._list_lines(invoice.id) if invoice.lines.has_more else invoice.lines.data
-        payments = invoice.payments.data if invoice.payments else ()
-        paid_with = (each.payment.payment_intent for each in payments if each.status == "paid")
-        return Invoice(
-            id=invoice.id,
-            status=invoice.status or "draft",
-            created=invoice.created,
-            paid_at=invoice.status_transitions.paid_at,
-            payment_id=next((each for each in paid_with if each), None),
-            amount_paid_cents=invoice.amount_paid,
-            amount_due_cents=invoice.amount_due,
-            # Credit with Stripe may have paid a part of it, and then of its tax.
-            tax_cents=min(tax_of(invoice), invoice.amount_paid),
-            lines=tuple(_line(each) for each in lines),
-        )
+        return describe_invoice(invoice, lines)
 
     async def _list_lines(self, invoice_id: str) -> tuple[LineShape, ...]:
         def list_page(services: "V1Services", after: str | None) -> Any:
@@ -248,62 +236,6 @@ def _current_phase(schedule: ScheduleShape) -> _Phase:
         if current is not None and phase.start_date == current.start_date:
             return _Phase(phase.items[0].price, phase.start_date, phase.end_date)
     raise ValueError("the schedule is in no phase")
-
-
-def _describe(shape: SubscriptionShape, invoices: tuple[Invoice, ...]) -> Subscription:
-    item = shape.items.data[0]
-    schedule = shape.schedule if isinstance(shape.schedule, ScheduleShape) else None
-    return Subscription(
-        id=shape.id,
-        customer_id=shape.customer,
-        status=shape.status,
-        item_id=item.id,
-        price_id=item.price.id,
-        period_starts_at=item.current_period_start,
-        period_ends_at=item.current_period_end,
-        anchor=shape.billing_cycle_anchor,
-        cancels_at=_cancels_at(shape),
-        ended_at=shape.ended_at,
-        scheduled=_scheduled(schedule, item.price.id) if schedule else None,
-        schedule_id=schedule.id if schedule else None,
-        invoices=invoices,
-    )
-
-
-def _listed(shape: SubscriptionShape) -> ListedSubscription:
-    item = shape.items.data[0]
-    return ListedSubscription(shape.id, shape.status, item.price.id, item.current_period_end, _cancels_at(shape))
-
-
-def _cancels_at(shape: SubscriptionShape) -> int | None:
-    """Return when a subscription is going to end, by whichever of Stripe's two ways it was told to."""
-    if shape.status in ENDED:
-        return None
-    return shape.cancel_at or (shape.items.data[0].current_period_end if shape.cancel_at_period_end else None)
-
-
-def _scheduled(schedule: ScheduleShape, price_id: str) -> ScheduledPrice | None:
-    """Return the first other price that a schedule comes to."""
-    if schedule.current_phase is None:
-        return None
-    for phase in schedule.phases:
-        if phase.start_date > schedule.current_phase.start_date and phase.items[0].price != price_id:
-            return ScheduledPrice(phase.items[0].price, phase.start_date)
-    return None
-
-
-def _line(shape: LineShape) -> InvoiceLine:
-    parent = shape.parent
-    origins = (parent.invoice_item_details, parent.subscription_item_details) if parent else ()
-    details = shape.pricing.price_details if shape.pricing else None
-    return InvoiceLine(
-        id=shape.id,
-        price_id=details.price if details else None,
-        starts_at=shape.period.start,
-        ends_at=shape.period.end,
-        amount_cents=shape.amount,
-        is_proration=any(each.proration for each in origins if each),
-    )
 
 
 def _once(key: str) -> Any:

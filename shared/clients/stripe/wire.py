@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 API_VERSION = "2026-10-28.endive"
 MAX_RETRIES = 2
 ATTEMPT_S = 5.0
-# All attempts of one call. A webhook that takes two of them and the database's share still ends within 30 s.
+# All attempts of one call. A webhook makes some one after the other: where Stripe is that slow, its function may be
+# ended before it is done, and its event is left to Stripe's next attempt and to the sweep.
 DEADLINE_S = 10.0
 PAGE_SIZE = 100
-# Twenty thousand: of one payment or subscription there is never so much, and of a week's payments or all subscriptions
-# that many take a daily comparison as long as it has.
+# Twenty thousand: of one payment or subscription there is never so much, and a daily comparison has no time for more.
 MOST_PAGES = 200
 # Of a refusal: enough of its code and parameter to find the cause.
 CODE_LENGTH = 80
@@ -45,16 +45,17 @@ class PaymentsUnavailable(GatewayError):
 class StripeRefused(GatewayError):
     """Stripe said no to a call of ours: a fault of this gateway or of its account there, never the customer's.
 
-    reason: Stripe's own code for it, such as resource_missing
+    reason: Stripe's own code for it, such as resource_missing; about: what in the call was wrong, such as customer
     """
 
     status = 502
     code = "payments_refused"
     type = "server_error"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, about: str | None = None) -> None:
         super().__init__("The payment provider refused the request. Nothing was charged. Write to support.")
         self.reason = reason
+        self.about = about
 
 
 class Page[Row](msgspec.Struct, frozen=True):
@@ -99,15 +100,33 @@ class StripeWire:
 
         raises  PaymentsUnavailable, StripeRefused; ValueError for a list that does not end
         """
-        rows: tuple[Row, ...] = ()
+        rows, is_whole = await self._read_pages(call, row)
+        if not is_whole:
+            raise ValueError("a list at Stripe is longer than it may be")
+        return rows
+
+    async def ask_most[Row](
+        self, call: Callable[["V1Services", str | None], Awaitable["ListObject[StripeObject]"]], row: type[Row]
+    ) -> tuple[Row, ...]:
+        """Read a list as far as there is time for; that more was left is logged. Else as ask_all."""
+        rows, is_whole = await self._read_pages(call, row)
+        if not is_whole:
+            log_event("stripe_list_cut", level="error", rows=len(rows))
+        return rows
+
+    async def _read_pages[Row](
+        self, call: Callable[["V1Services", str | None], Awaitable["ListObject[StripeObject]"]], row: type[Row]
+    ) -> tuple[tuple[Row, ...], bool]:
+        """Return the rows of a list, and whether these are all."""
+        rows: list[Row] = []
         after: str | None = None
         for _ in range(MOST_PAGES):
             page: Page[Row] = await self.ask(_from(call, after), Page[row])  # type: ignore[valid-type]
             rows += page.data
             if not page.has_more or not page.data:
-                return rows
+                return tuple(rows), True
             after = str(getattr(page.data[-1], "id"))  # noqa: B009 - of a type that is not known here
-        raise ValueError("a list at Stripe is longer than it may be")
+        return tuple(rows), False
 
     def _v1(self) -> "V1Services":
         if self._services is None:
@@ -168,4 +187,6 @@ def _in_our_words(error: Exception) -> GatewayError:
     )
     is_passing = isinstance(error, stripe.APIConnectionError | stripe.RateLimitError) or (status or 500) >= 500
     # 409: the first attempt under this idempotency key is still under way.
-    return PaymentsUnavailable() if is_passing or status == 409 else StripeRefused(reason)
+    return (
+        PaymentsUnavailable() if is_passing or status == 409 else StripeRefused(reason, getattr(error, "param", None))
+    )

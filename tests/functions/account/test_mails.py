@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from infra.local.stack import LocalStack
 from shared.core.ids import AccountId
@@ -115,6 +117,23 @@ async def test_resend_being_away_is_not_the_callers_fault(someone: Someone, mail
     answer = await someone.holder.call("POST", TEST)
     assert answer.status == 202
     assert time.monotonic() - began_s < 6
+
+
+async def test_whoever_answers_in_resends_place_fails_nobodys_request(
+    start_gateway: Gateways, privy: PrivyTokens
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(None)
+
+    app = web.Application()
+    app.router.add_post("/emails", answer)
+    async with TestServer(app, host="127.0.0.1") as server:
+        gateway = start_gateway(RESEND_URL=str(server.make_url("")).rstrip("/"))
+        privy_id = new_privy_id()
+        await sign_in(gateway, identity_token=privy.identity(privy_id, f"ada{secrets.token_hex(6)}@example.com"))
+        answered = await Holder(gateway, privy.access(privy_id)).call("POST", TEST)
+    assert answered.status == 202
+    assert "mail_not_sent" in gateway.log_text()
 
 
 async def test_who_has_no_address_is_told_how_to_have_one(

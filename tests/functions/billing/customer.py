@@ -29,6 +29,7 @@ MAKE_PLAN = """
 """
 REPRICE = "update gateway.plans set monthly_price_cents = %s where id = %s"
 READ_PLANS = "select plan_id, base_plan_id from gateway.accounts where id = %s"
+READ_CUSTOMER = "select stripe_customer_id from gateway.accounts where id = %s"
 READ_LOTS = """
     select kind, amount_nanos from gateway.lots
      where account_id = %s and (live_from is null or live_from <= gateway.clock()) order by id
@@ -111,11 +112,15 @@ class Customer:
         assert response.status_code == 200, response.text
         self.double.settle_down()
 
+    @property
+    def stripe_customer(self) -> str:
+        """Who the account is at Stripe."""
+        ((customer_id,),) = run_sql(self.tenant.database_url, READ_CUSTOMER, self.tenant.account_id)
+        return str(customer_id)
+
     def subscriptions(self) -> list[dict[str, Any]]:
         """Return the account's subscriptions at Stripe, ended ones too."""
-        rows = run_sql(self.tenant.database_url, "select stripe_customer_id from gateway.accounts where id = %s",
-                       self.tenant.account_id)  # fmt: skip
-        return list(self.double.read("/subscriptions", customer=rows[0][0], status="all")["data"])
+        return list(self.double.read("/subscriptions", customer=self.stripe_customer, status="all")["data"])
 
     def check_books(self) -> None:
         """Have the books of the account re-added."""

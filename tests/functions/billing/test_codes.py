@@ -10,7 +10,17 @@ import pytest
 
 from infra.local.stack import LocalStack
 from tests.functions.billing.customer import Customer, Market
-from tests.functions.billing.people import APPLY, HISTORY, REDEEM, REFERRAL, Crowd, Person, make_coupon, signed_in
+from tests.functions.billing.people import (
+    APPLY,
+    HISTORY,
+    REDEEM,
+    REFERRAL,
+    SET_PERSON,
+    Crowd,
+    Person,
+    make_coupon,
+    signed_in,
+)
 from tests.functions.keys.client import Holder, outcome, run_sql
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.privy import PrivyTokens, new_privy_id
@@ -124,15 +134,48 @@ async def test_a_deleted_account_does_not_redeem_twice(
     seller: RunningGateway, privy: PrivyTokens, database_url: str
 ) -> None:
     code, privy_id = make_coupon(database_url), new_privy_id()
-    first = await signed_in(seller, privy, database_url, privy_id=privy_id)
+    mailbox = f"{secrets.token_hex(8)}@example.com"
+    first = await signed_in(seller, privy, database_url, privy_id=privy_id, mailbox=mailbox)
     assert outcome(await first.redeem(code)) == 200
     assert outcome(await first.holder.call("DELETE", "/user/account", {"confirmation": "DELETE_ACCOUNT"})) == 204
-    again = await signed_in(seller, privy, database_url, privy_id=privy_id)
+    again = await signed_in(seller, privy, database_url, privy_id=privy_id, mailbox=mailbox)
     assert outcome(await again.redeem(code)) == "coupon_already_redeemed"
+
+
+async def test_who_has_no_verified_address_is_given_nothing_and_comes_by_his_code_once_he_has(
+    seller: RunningGateway, privy: PrivyTokens, crowd: Crowd, database_url: str
+) -> None:
+    code, privy_id = (await crowd().read(REFERRAL))["code"], new_privy_id()
+    person = await signed_in(seller, privy, database_url, privy_id=privy_id, referral_code=code)
+    assert outcome(await person.redeem(make_coupon(database_url))) == "verified_email_required"
+    assert outcome(await person.apply(code)) == "verified_email_required"
+    assert (await person.read(REFERRAL))["applied"] is None
+    await signed_in(seller, privy, database_url, privy_id=privy_id, mailbox=f"{secrets.token_hex(8)}@example.com")
+    assert (await person.read(REFERRAL))["applied"]["code"] == code
+
+
+async def test_a_code_that_could_not_be_written_down_at_the_sign_in_is_at_the_next(
+    stack: LocalStack,
+    start_gateway: Gateways,
+    open_wire: Callable[[str], Wire],
+    privy: PrivyTokens,
+    crowd: Crowd,
+) -> None:
+    code, privy_id, wire = (await crowd().read(REFERRAL))["code"], new_privy_id(), open_wire(stack.supabase_url)
+    gateway, mailbox = start_gateway(SUPABASE_URL=wire.url), f"{secrets.token_hex(8)}@example.com"
+    with wire.broken(Fault(status=503, matches=lambda exchange: "apply_referral" in exchange.path)):
+        person = await signed_in(
+            gateway, privy, stack.database_url, privy_id=privy_id, mailbox=mailbox, referral_code=code
+        )
+    assert wire.exchanges("apply_referral")
+    await signed_in(gateway, privy, stack.database_url, privy_id=privy_id, mailbox=mailbox)
+    assert (await person.read(REFERRAL))["applied"]["code"] == code
 
 
 async def test_who_refers_and_who_is_referred_are_both_rewarded_by_a_purchase(market: Market, crowd: Crowd) -> None:
     referrer, buyer = crowd(), market.customer()
+    address = f"{secrets.token_hex(8)}@example.com"
+    run_sql(buyer.tenant.database_url, SET_PERSON, new_privy_id(), address, address, buyer.tenant.account_id)
     told = await referrer.read(REFERRAL)
     assert told["terms"] == {"reward": REWARD, "least_purchase": LEAST}
     answer = await _apply(buyer, told["code"].upper())
@@ -155,7 +198,8 @@ async def test_a_code_that_came_with_the_sign_in_is_shown_and_counts(
     seller: RunningGateway, privy: PrivyTokens, crowd: Crowd, database_url: str
 ) -> None:
     code, privy_id = (await crowd().read(REFERRAL))["code"], new_privy_id()
-    person = await signed_in(seller, privy, database_url, privy_id=privy_id, referral_code=code)
+    mailbox = f"{secrets.token_hex(8)}@example.com"
+    person = await signed_in(seller, privy, database_url, privy_id=privy_id, mailbox=mailbox, referral_code=code)
     assert (await person.read(REFERRAL))["applied"]["code"] == code
     assert outcome(await person.apply((await crowd().read(REFERRAL))["code"])) == "referral_already_applied"
 
@@ -164,8 +208,9 @@ async def test_who_has_come_by_a_code_before_he_left_comes_by_none_again(
     seller: RunningGateway, privy: PrivyTokens, crowd: Crowd, database_url: str
 ) -> None:
     code, privy_id = (await crowd().read(REFERRAL))["code"], new_privy_id()
+    mailbox = f"{secrets.token_hex(8)}@example.com"
     for number in range(2):
-        person = await signed_in(seller, privy, database_url, privy_id=privy_id, referral_code=code)
+        person = await signed_in(seller, privy, database_url, privy_id=privy_id, mailbox=mailbox, referral_code=code)
         assert ((await person.read(REFERRAL))["applied"] is None) == (number == 1)
         await person.holder.call("DELETE", "/user/account", {"confirmation": "DELETE_ACCOUNT"})
 

@@ -156,3 +156,25 @@ async def test_what_breaks_at_stripe_is_mended_by_asking_again(market: Market, k
     checkout = await customer.order(headers, kind="credits", amount="25.00")
     customer.pay(checkout)
     assert customer.credits == [("purchase", 2_500)]
+
+
+@pytest.mark.parametrize("kind", ["credits", "plan", "portal"])
+async def test_whose_customer_was_deleted_at_stripe_buys_as_a_new_one(
+    market: Market, customer: Customer, kind: str
+) -> None:
+    await customer.order(kind="credits", amount="25.00")
+    before = customer.stripe_customer
+    market.double.delete(f"/customers/{before}")
+    for _ in range(2):
+        if kind == "portal":
+            answer = await customer.holder.call("POST", "/billing/portal", {})
+            assert answer.status == 200, answer.raw
+        elif kind == "plan":
+            await customer.order_plan(market.small)
+        else:
+            order = await customer.order(kind="credits", amount="25.00")
+    after = customer.stripe_customer
+    assert after != before
+    if kind == "credits":
+        customer.pay(order)
+        assert customer.credits == [("purchase", 2_500)]

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import aiohttp
 
+from functions.billing.app import app
 from tests.functions.account.client import suspend, with_scopes
 from tests.functions.billing.customer import Customer, Market
 from tests.functions.chat.client import TIMEOUT
@@ -93,13 +94,17 @@ async def test_a_refund_is_seen_in_its_payment(market: Market, customer: Custome
     assert (payment["amount"], payment["credit"], payment["bonus"]) == ("100.000000000", "100.000000000", "5.000000000")
 
 
+def _portal_sessions(market: Market) -> int:
+    return sum("billing_portal/sessions" in call["path"] for call in market.double.look("/calls")["data"])
+
+
 async def test_the_portal_is_the_account_s_own(market: Market, customer: Customer) -> None:
     subscription_id = await customer.subscribe(market.small)
+    before = _portal_sessions(market)
     opened = await customer.holder.call("POST", "/billing/portal", {})
     assert opened.status == 200, opened.raw
     assert opened.json["url"].startswith(f"{market.double.url}/p/session/")
-    sessions = [call for call in market.double.look("/calls")["data"] if "billing_portal/sessions" in call["path"]]
-    assert len(sessions) == 1
+    assert _portal_sessions(market) == before + 1
     async with (
         aiohttp.ClientSession(timeout=TIMEOUT) as session,
         session.post(opened.json["url"], data={"action": "cancel", "subscription": subscription_id}) as page,
@@ -110,6 +115,15 @@ async def test_the_portal_is_the_account_s_own(market: Market, customer: Custome
     # Taken back here, although it was said there.
     assert (await customer.order_plan(market.small))["status"] == "changed"
     assert (await customer.holder.call("POST", "/billing/portal", {"return_url": "https://evil.example"})).status == 400
+
+
+def test_what_may_be_left_out_of_a_request_is_described_so() -> None:
+    paths = app.openapi()["paths"]
+    required = {name: paths[name]["post"]["requestBody"]["required"] for name in ("/billing/portal", "/trials/start")}
+    assert required == {"/billing/portal": False, "/trials/start": False}
+    assert paths["/billing/checkout"]["post"]["requestBody"]["required"] is True
+    # Each visit has a page of its own.
+    assert "Idempotency-Key" not in str(paths["/billing/portal"])
 
 
 async def test_who_has_bought_nothing_has_a_portal_too(customer: Customer) -> None:

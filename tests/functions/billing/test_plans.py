@@ -197,7 +197,8 @@ async def test_a_failed_renewal_leaves_the_plan_for_a_week(market: Market, custo
     asked = await customer.order_plan(market.large)
     assert (asked["status"], asked["url"].startswith(market.double.url)) == ("payment_required", True)
     assert (await customer.order_plan("free"))["status"] == "scheduled"
-    assert (await customer.order_plan(market.small))["status"] == "changed"
+    assert (await customer.order_plan(market.small))["status"] == "payment_required"
+    assert customer.at_stripe(subscription_id)["cancel_at_period_end"] is False
 
     market.pass_until(told["grace_ends_at"], but_hours=1)
     market.end_graces()
@@ -205,6 +206,7 @@ async def test_a_failed_renewal_leaves_the_plan_for_a_week(market: Market, custo
     market.pass_days(2 / 24)
     market.end_graces()
     assert customer.plans == (customer.plans[1],) * 2
+    assert (await customer.order_plan(market.small))["status"] == "payment_required"
     # Once it is paid the plan is back.
     market.double.control(f"/customers/{stripe_customer}/card", card="visa")
     customer.pay_invoice(subscription_id)
@@ -264,6 +266,28 @@ async def test_a_newer_page_ends_the_older_one(market: Market, customer: Custome
     assert statuses == ["expired", "open", "open"]
     customer.pay(second)
     assert customer.plans[0] == market.large
+
+
+async def _price_of(market: Market, plan_id: str) -> str:
+    """Have a plan's price made at Stripe, by an order of somebody else."""
+    other = await market.customer().order_plan(plan_id)
+    (line,) = market.double.read(f"/checkout/sessions/{session_id(other)}/line_items")["data"]
+    return str(line["price"]["id"])
+
+
+async def test_whoever_has_come_to_two_subscriptions_leaves_both_at_once(market: Market, customer: Customer) -> None:
+    await customer.subscribe(market.large)
+    customer_id = customer.subscriptions()[0]["customer"]
+    price_id = await _price_of(market, market.small)
+    # As by a link that was made at Stripe's dashboard.
+    page = market.double.write("/checkout/sessions", mode="subscription", customer=customer_id, success_url="https://app.test",
+                               **{"line_items[0][price]": price_id, "line_items[0][quantity]": "1"})  # fmt: skip
+    market.double.pay(page["id"])
+    market.double.settle_down()
+    assert [each["cancel_at_period_end"] for each in customer.subscriptions()] == [False, False]
+    for _ in range(2):
+        assert (await customer.order_plan("free"))["status"] == "scheduled"
+        assert [each["cancel_at_period_end"] for each in customer.subscriptions()] == [True, True]
 
 
 async def test_a_page_that_was_paid_and_not_told_of_is_seen_before_another_is_sold(

@@ -30,6 +30,12 @@ PASS_TIME = """
            first_tried_at = first_tried_at - make_interval(mins => %(minutes)s)
      where state = 'waiting'
 """
+PUT_STALE_MAILS = """
+    insert into gateway.outbox (account_id, template, dedupe_key, address, due_at, created_at)
+    select %s, 'welcome', number::text, %s, now() - interval '10 days', now() - interval '10 days'
+      from generate_series(1, %s) as number
+"""
+READ_LAST_ERROR = "select last_error from gateway.outbox where account_id = %s"
 READ_LETTERS = """
     select letter.reason
       from gateway.dead_letters as letter join gateway.outbox as mail on mail.id::text = letter.subject
@@ -95,7 +101,7 @@ async def test_what_is_due_is_sent_once(gateway: RunningGateway, reader: Reader,
     assert reader.mails() == [("sent", 1)] * 3
 
 
-@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after_s": 1}, {"drops_answer": True}])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after_s": 600}, {"drops_answer": True}])
 async def test_resend_is_down_for_an_hour_and_every_mail_is_sent_once_after_it(
     gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher, fault: dict[str, object]
 ) -> None:
@@ -133,6 +139,69 @@ async def test_resend_is_down_for_a_day_and_the_mail_is_given_up(
     ((reason,),) = run_sql(reader.database_url, READ_LETTERS, reader.account_id)
     assert "503" in reason
     assert mail_catcher.mails() == []
+
+
+async def test_what_is_no_news_any_more_does_not_hold_up_what_is(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher
+) -> None:
+    run_sql(reader.database_url, PUT_STALE_MAILS, reader.account_id, reader.address, 250)
+    reader.put("new")
+    assert await empty(gateway) == {"mails_sent": 1, "mails_waiting": 0, "dead_letters": 0}
+    assert sorted(state for state, _ in reader.mails()) == ["dropped"] * 250 + ["sent"]
+
+
+@pytest.mark.parametrize("retry_after_s", [86_400, 10**12])
+async def test_a_pause_that_resend_asks_for_costs_no_mail(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher, retry_after_s: int
+) -> None:
+    reader.put("a")
+    mail_catcher.fail(status=429, retry_after_s=retry_after_s, times=1)
+    assert (await empty(gateway))["mails_waiting"] == 1
+    pass_minutes(reader, 61)
+    assert (await empty(gateway))["mails_sent"] == 1
+
+
+async def test_resend_taking_only_a_few_a_second_is_waited_for(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher
+) -> None:
+    reader.put(*(str(number) for number in range(12)))
+    mail_catcher.fail(per_second=3)
+    assert await empty(gateway) == {"mails_sent": 12, "mails_waiting": 0, "dead_letters": 0}
+    assert reader.mails() == [("sent", 1)] * 12
+
+
+async def test_a_job_that_runs_once_a_day_tries_again_what_resend_has_refused(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher
+) -> None:
+    reader.put("a")
+    mail_catcher.fail(status=503, times=2)
+    for _ in range(3):
+        await empty(gateway)
+        pass_minutes(reader, 24 * 60)
+    assert reader.mails() == [("sent", 3)]
+    assert len(mail_catcher.mails()) == 1
+
+
+async def test_a_mail_that_may_have_been_sent_is_not_sent_again_after_a_day(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher
+) -> None:
+    reader.put("a")
+    mail_catcher.fail(drops_answer=True, times=1)
+    for _ in range(2):
+        await empty(gateway)
+        pass_minutes(reader, 24 * 60)
+    assert (reader.mails(), mail_catcher.asked) == ([("dead", 1)], 1)
+
+
+async def test_a_dead_letter_says_nothing_that_resend_quotes(
+    gateway: RunningGateway, reader: Reader, mail_catcher: MailCatcher
+) -> None:
+    reader.put("a")
+    mail_catcher.fail(status=422, message=f"Invalid `to` field: {reader.address}")
+    assert (await empty(gateway))["dead_letters"] == 1
+    ((reason,),) = run_sql(reader.database_url, READ_LETTERS, reader.account_id)
+    assert reason == "422 validation_error"
+    assert run_sql(reader.database_url, READ_LAST_ERROR, reader.account_id) == [(reason,)]
 
 
 async def test_jobs_at_once_send_each_mail_once(

@@ -113,16 +113,50 @@ async def test_a_connection_that_breaks_after_the_mail_was_taken_does_not_send_i
     assert len(mail_catcher.mails()) == 1
 
 
-@pytest.mark.parametrize("body", ["<html>", '{"id": 7}', "[]", '"id"'])
-async def test_an_answer_that_is_none_of_resends_is_no_sending(session: aiohttp.ClientSession, body: str) -> None:
+NOT_RESENDS = (
+    "<html>", "", "null", "[]", "[1]", '"id"', "7", "{", '{"id": 7}', "{}", '{"name": ["x"], "message": {}}',
+    '{"statusCode": "abc", "name": null, "message": null}', '{"name": "To: ada@example.com", "message": "no"}',
+    '{"statusCode": [], "id": 7}', '{"id": ' + '[' * 100_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NOT_RESENDS)
+@pytest.mark.parametrize("kind", ["application/json", "text/html"])
+@pytest.mark.parametrize("status", [200, 302, 400, 422, 429, 500])
+async def test_an_answer_that_is_none_of_resends_neither_sends_a_mail_nor_ends_it(
+    session: aiohttp.ClientSession, status: int, kind: str, body: str
+) -> None:
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=body, content_type="application/json")
+        return web.Response(status=status, text=body, content_type=kind, headers={"Location": "/x"})
 
     app = web.Application()
     app.router.add_post("/emails", answer)
     async with TestServer(app, host="127.0.0.1") as server:
-        with pytest.raises(ResendUnavailable):
+        with pytest.raises(ResendUnavailable) as failure:
             await Resend(session, settings(str(server.make_url("")).rstrip("/"))).send(MAIL)
+    assert not failure.value.is_refused
+    assert TO not in str(failure.value)
+
+
+@pytest.mark.parametrize("given", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1.5", "9" * 5000, ""])
+async def test_a_pause_that_is_no_number_is_none(session: aiohttp.ClientSession, given: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        said = {"statusCode": 429, "name": "rate_limit_exceeded", "message": "m"}
+        return web.json_response(said, status=429, headers={"Retry-After": given})
+
+    app = web.Application()
+    app.router.add_post("/emails", answer)
+    async with TestServer(app, host="127.0.0.1") as server:
+        with pytest.raises(ResendUnavailable, match="429 rate_limit_exceeded") as failure:
+            await Resend(session, settings(str(server.make_url("")).rstrip("/"))).send(MAIL)
+    assert (failure.value.retry_after_s, failure.value.is_refused) == (None, True)
+
+
+async def test_what_resend_quotes_is_not_repeated(resend: Resend, mail_catcher: MailCatcher) -> None:
+    mail_catcher.fail(status=422, message=f"Invalid `to` field: {TO}")
+    with pytest.raises(MailRefused) as failure:
+        await resend.send(MAIL)
+    assert str(failure.value) == "422 validation_error"
 
 
 async def test_two_accounts_at_once_send_each_by_its_own(session: aiohttp.ClientSession) -> None:

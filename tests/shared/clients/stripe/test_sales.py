@@ -1,5 +1,6 @@
 """What is sold at Stripe is made once, and what is wrong there is told in our words."""
 
+import asyncio
 import time
 
 import pytest
@@ -90,6 +91,24 @@ async def test_only_pages_for_plans_are_shut(stripe: Stripe, stripe_double: Stri
     stripe_double.pay(paid.id)
     await stripe.sales.expire_session(paid.id)
     assert (await stripe.sales.read_session(paid.id)).status == "complete"
+
+
+async def test_a_page_for_a_plan_is_found_behind_a_hundred_for_credits(stripe: Stripe) -> None:
+    customer_id = await customer(stripe)
+    price_id = await stripe.sales.ensure_price(plan_price(2_900))
+    shut = await stripe.sales.open_plan_session(plan_order(customer_id, price_id))
+    for _ in range(10):
+        await asyncio.gather(*(stripe.sales.open_credits_session(credits_order(customer_id)) for _ in range(10)))
+    await stripe.sales.expire_plan_sessions(customer_id)
+    assert (await stripe.sales.read_session(shut.id)).status == "expired"
+
+
+async def test_who_was_deleted_is_gone(stripe: Stripe, stripe_double: StripeDouble) -> None:
+    customer_id = await customer(stripe)
+    assert not await stripe.sales.is_customer_gone(customer_id)
+    stripe_double.delete(f"/customers/{customer_id}")
+    assert await stripe.sales.is_customer_gone(customer_id)
+    assert await stripe.sales.is_customer_gone("cus_never")
 
 
 async def test_the_portal_is_set_up_once_and_changes_no_plan(stripe: Stripe, stripe_double: StripeDouble) -> None:
