@@ -39,7 +39,7 @@ create function gateway.start_address_anew() returns trigger
 language plpgsql
 as $$
 begin
-    new.email_bounced_at := (select bounced_at from gateway.bounced_addresses where address_hash = gateway.address_hash(new.email));
+    new.email_bounced_at := (select created_at from gateway.bounced_addresses where address_hash = gateway.address_hash(new.email));
     return new;
 end $$;
 comment on function gateway.start_address_anew is 'An account with another address can be written to, unless mail to that one has come back before, to whomever it went.';
