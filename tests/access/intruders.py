@@ -18,7 +18,11 @@ END_OVERLAP = (
     "update gateway.key_secrets set expires_at = clock_timestamp() where key_id = %s and expires_at is not null"
 )
 SUSPEND = "update gateway.accounts set status = 'suspended' where id = %s"
-DISPUTE = "update gateway.accounts set dispute_status = 'open' where id = %s"
+DISPUTE = """
+    with disputed as (update gateway.accounts set dispute_status = 'open' where id = %s returning id)
+    insert into gateway.payments (id, account_id, kind, status, dispute_status)
+    select 'pi_disputed' || id, id, 'credits', 'failed', 'open' from disputed
+"""
 UNKNOWN_KEY = (401, "invalid_api_key")
 
 # None: he is answered as whoever may call the route.
