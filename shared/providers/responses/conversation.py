@@ -38,11 +38,7 @@ class _Turn:
         self.content: Parts = []
         self.calls: list[dict[str, Any]] = []
         self.thoughts: list[tuple[str, Details]] = []
-
-    @property
-    def is_said(self) -> bool:
-        """Whether it has ended in words: what follows is another turn. Words beside calls belong to them."""
-        return bool(self.content) and not self.calls
+        self.ends_in_words = False
 
     def message(self) -> dict[str, Any]:
         is_plain = len(self.content) == 1 and self.content[0].keys() == {"type", "text"}
@@ -101,7 +97,11 @@ class Conversation:
             self._end_turn()
             self._messages.append({"role": role, "content": content})
             return
+        # Two messages in a row are two; what stands between them in one answer, thoughts or calls, makes them one.
+        if self._turn is not None and self._turn.ends_in_words:
+            self._end_turn()
         turn = self._open_turn()
+        turn.ends_in_words = True
         turn.content += [{"type": "text", "text": content}] if isinstance(content, str) else content
 
     def _add_call(self, item: Mapping[str, Any], path: str, kind: str, text_field: str) -> None:
@@ -111,8 +111,9 @@ class Conversation:
             "name": read_name(item.get("name"), f"{path}.name"),
             text_field: read_text(item.get(text_field), f"{path}.{text_field}"),
         }
-        self._turn = self._turn or _Turn()
-        self._turn.calls.append({"id": call_id, "type": kind, kind: called})
+        turn = self._open_turn()
+        turn.ends_in_words = False
+        turn.calls.append({"id": call_id, "type": kind, kind: called})
         self._call_ids.add(call_id)
 
     def _add_output(self, item: Mapping[str, Any], path: str) -> None:
@@ -139,11 +140,11 @@ class Conversation:
                 refuse_malformed(f"{path}.encrypted_content", "was not made by this gateway; leave the item out")
             details = opened
         if texts or details:
-            self._open_turn().thoughts.append(("".join(texts), details))
+            turn = self._open_turn()
+            turn.ends_in_words = False
+            turn.thoughts.append(("".join(texts), details))
 
     def _open_turn(self) -> _Turn:
-        if self._turn is not None and self._turn.is_said:
-            self._end_turn()
         self._turn = self._turn or _Turn()
         return self._turn
 

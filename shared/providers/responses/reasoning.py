@@ -33,7 +33,7 @@ def read_thoughts(said: Mapping[str, Any]) -> list[Thought]:
     """
     thoughts = []
     for detail in read_details(said):
-        name, kind = _TEXT_FIELDS.get(detail.get("type", ""), ("", "reasoning_text"))
+        name, kind = _TEXT_FIELDS.get(detail["type"], ("", "reasoning_text"))
         text = detail.get(name)
         if isinstance(text, str) and text:
             thoughts.append(Thought(kind, text, (kind, detail.get("index"))))
@@ -47,20 +47,23 @@ def read_thoughts(said: Mapping[str, Any]) -> list[Thought]:
 
 
 def read_details(said: Mapping[str, Any]) -> Details:
-    """Return the reasoning_details of a delta or a message; what is no object is skipped."""
+    """Return the reasoning_details of a delta or a message; what is no object with a type is skipped."""
     details = said.get("reasoning_details")
-    return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+    listed = details if isinstance(details, list) else []
+    return [detail for detail in listed if isinstance(detail, dict) and isinstance(detail.get("type"), str)]
 
 
 def merge_details(merged: Details, more: Iterable[Mapping[str, Any]]) -> None:
     """Add the details of one more chunk: texts of one block grow together, a signature comes with its last piece."""
     for detail in more:
-        name = _TEXT_FIELDS.get(detail.get("type", ""), ("", ""))[0]
+        name = _TEXT_FIELDS.get(detail["type"], ("", ""))[0]
         block = _same_block(merged, detail) if name else None
         if block is None:
             merged.append(dict(detail))
             continue
-        block[name] = (block.get(name) or "") + (detail.get(name) or "")
+        text, more_text = block.get(name), detail.get(name)
+        if isinstance(more_text, str):
+            block[name] = text + more_text if isinstance(text, str) else more_text
         block.update({key: value for key, value in detail.items() if key != name and value is not None})
 
 
@@ -71,7 +74,9 @@ def seal_details(details: Details) -> str | None:
     """
     if not any(_is_more_than_text(detail) for detail in details):
         return None
-    return _SEAL + base64.urlsafe_b64encode(json.dumps(details, separators=(",", ":")).encode()).decode()
+    # Sorted, so that a streamed answer and a whole one are sealed alike.
+    text = json.dumps(details, separators=(",", ":"), sort_keys=True)
+    return _SEAL + base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def open_details(sealed: str) -> Details | None:

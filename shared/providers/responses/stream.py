@@ -20,7 +20,7 @@ from shared.providers.responses.output import (
     priced_json,
     response_object,
 )
-from shared.providers.responses.reasoning import read_details, read_thoughts
+from shared.providers.responses.reasoning import Details, merge_details, read_details, read_thoughts
 from shared.providers.responses.said import read_annotations, read_calls, read_logprobs, read_refusal, read_text
 from shared.providers.responses.streamed_calls import CallBook, StreamedCall
 from shared.providers.responses.streamed_parts import StreamedParts
@@ -46,6 +46,7 @@ class ResponseStream:
         self._calls = CallBook()
         self._unnamed: dict[int | None, Call] = {}
         self._reason: IncompleteReason | None = None
+        self._waiting_details: Details = []
         self._waiting_annotations: list[Item] = []
         self._waiting_logprobs: list[Item] = []
 
@@ -128,11 +129,17 @@ class ResponseStream:
             self._finish(choice["finish_reason"])
 
     def _take_thoughts(self, said: Mapping[str, Any]) -> None:
-        details = read_details(said)
+        merge_details(self._waiting_details, read_details(said))
         for thought in read_thoughts(said):
             self._open_words("reasoning").add(thought.kind, thought.text, block=thought.block)
-        if details:
-            self._open_words("reasoning").add_details(details)
+        # A seal that comes among words or calls waits for their end: a text in two items is no JSON any more.
+        is_thinking = self._words is not None and self._words.kind == "reasoning"
+        if self._waiting_details and (is_thinking or not self._open):
+            self._deliver_details()
+
+    def _deliver_details(self) -> None:
+        self._open_words("reasoning").add_details(self._waiting_details)
+        self._waiting_details = []
 
     def _take_words(self, choice: Mapping[str, Any], said: Mapping[str, Any]) -> None:
         self._waiting_annotations += read_annotations(said)
@@ -193,6 +200,8 @@ class ResponseStream:
         for index, piece in list(self._unnamed.items()):
             self._open_call(index, piece)
         self._unnamed.clear()
+        if self._waiting_details:
+            self._deliver_details()
         last_place = len(self._closed) + len(self._open) - 1
         for place, streamed in sorted(self._open.items()):
             is_cut = self._reason is not None and place == last_place

@@ -8,6 +8,7 @@ import pytest
 
 from shared.core.errors import GatewayError
 from shared.providers.failures import ProviderOverloaded, ProviderRateLimited
+from shared.providers.responses.reasoning import open_details
 from shared.providers.responses.stream import ResponseStream
 from tests.shared.providers.responses.grammar import check_stream, follow, read_events, read_partial
 from tests.shared.providers.responses.support import (
@@ -87,6 +88,19 @@ class TestWords:
         )
         assert kinds(response) == ["reasoning", "message", "reasoning", "message"]
         assert texts_of(response) == ["a", "b"]
+
+    def test_a_seal_among_words_leaves_them_in_one_item(self) -> None:
+        seal = {"type": "reasoning.encrypted", "data": "x", "index": 0}
+        chunks = [
+            chunk(content='{"a'),
+            chunk(content='":', reasoning_details=[seal]),
+            chunk(content="1}"),
+            chunk("stop"),
+        ]
+        response = check_stream(stream_of(chunks))
+        assert kinds(response) == ["message", "reasoning"]
+        assert texts_of(response) == ['{"a":1}']
+        assert open_details(response["output"][1]["encrypted_content"]) == [seal]
 
     def test_a_refusal_is_a_part_of_its_message(self) -> None:
         stream = stream_of([chunk(content="Well. "), chunk(refusal="I can"), chunk(refusal="not."), chunk("stop")])
