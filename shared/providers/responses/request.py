@@ -159,7 +159,8 @@ def _text(text: object) -> tuple[dict[str, Any], dict[str, Any]]:
     given = {} if text is None else read_object(text, "text")
     refuse_others(given, "text", ("format", "verbosity"))
     chat: dict[str, Any] = {}
-    form = read_object(given.get("format") or {"type": "text"}, "text.format")
+    asked = given.get("format")
+    form = read_object({"type": "text"} if asked is None else asked, "text.format")
     echo: dict[str, Any] = {"format": form}
     kind = read_choice(form.get("type"), "text.format.type", ("text", "json_object", "json_schema"))
     if kind == "json_object":

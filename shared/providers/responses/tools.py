@@ -39,7 +39,8 @@ def read_tools(body: Mapping[str, Any]) -> Tools:
     """
     echoed: list[dict[str, Any]] = []
     by_name: dict[tuple[str, str], dict[str, Any]] = {}
-    for path, tool in read_objects(body.get("tools") or [], "tools"):
+    given = body.get("tools")
+    for path, tool in read_objects([] if given is None else given, "tools"):
         kind = tool.get("type")
         if kind == "function":
             echo, chat = _function(tool, path)

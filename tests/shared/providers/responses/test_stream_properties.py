@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.providers.failures import ProviderOverloaded
@@ -16,8 +16,11 @@ from tests.shared.providers.responses.scripts import FINISH_REASONS, chunks, com
 from tests.shared.providers.responses.support import COST, ECHO, NOW, OPENING, USAGE, chunk, stream_of
 
 finish_reasons = st.sampled_from(FINISH_REASONS)
+# Every event is checked against OpenAI's types, which a busy machine takes its time for.
+unhurried = settings(deadline=None)
 
 
+@unhurried
 @given(data=st.data(), message=messages(), finish_reason=finish_reasons)
 def test_a_stream_ends_with_the_response_that_the_whole_answer_becomes(
     data: st.DataObject, message: dict[str, Any], finish_reason: str | None
@@ -30,6 +33,7 @@ def test_a_stream_ends_with_the_response_that_the_whole_answer_becomes(
     assert output == response["output"]
 
 
+@unhurried
 @given(data=st.data(), message=messages(), count=st.integers(0, 20))
 def test_a_stream_that_breaks_anywhere_fails_with_what_had_come(
     data: st.DataObject, message: dict[str, Any], count: int
@@ -40,6 +44,7 @@ def test_a_stream_that_breaks_anywhere_fails_with_what_had_come(
     assert check_stream(broken)["status"] == "failed"
 
 
+@unhurried
 @given(data=st.data(), message=messages())
 def test_chunks_in_any_order_lose_no_text(data: st.DataObject, message: dict[str, Any]) -> None:
     ordered = data.draw(chunks(message, None))
@@ -59,6 +64,7 @@ def test_chunks_in_any_order_lose_no_text(data: st.DataObject, message: dict[str
     )
 
 
+@unhurried
 @given(
     deltas=st.lists(
         st.dictionaries(
@@ -99,6 +105,7 @@ def test_nothing_that_a_provider_sends_makes_a_stream_ungrammatical(deltas: list
     check_stream(stream_of([chunk(**delta) for delta in deltas]))
 
 
+@unhurried
 @given(message=messages())
 def test_an_answer_sent_back_is_the_message_that_it_was(message: dict[str, Any]) -> None:
     conversation = Conversation(None)
