@@ -62,6 +62,11 @@ def test_how_it_ended_is_said(finish_reason: str | None, details: dict[str, str]
     assert response["output"][0]["status"] == ("completed" if details is None else "incomplete")
 
 
+def test_an_answer_that_was_cut_was_cut_in_its_last_item() -> None:
+    output = answered("length", content="a", reasoning="Hm")["output"]
+    assert [item["status"] for item in output] == ["completed", "incomplete"]
+
+
 def test_usage_and_cost_are_what_was_charged() -> None:
     usage = answered(content="a")["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (15, 20, 35)

@@ -147,6 +147,7 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
     ("fields", "param"),
     [
         ({"background": True}, "background"),
+        ({"background": 0}, "background"),
         ({"background_options": {}}, "background_options"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),

@@ -137,6 +137,20 @@ class TestWords:
             }
         ]
 
+    def test_log_probabilities_of_each_delta_are_said_once(self) -> None:
+        chunks = []
+        for text in ("a", "b"):
+            probable = chunk(content=text)
+            probable["choices"][0]["logprobs"] = {"content": [{"token": text, "logprob": 0, "top_logprobs": []}]}
+            chunks.append(probable)
+        logprobs = check_stream(stream_of(chunks))["output"][0]["content"][0]["logprobs"]
+        assert [entry["token"] for entry in logprobs] == ["a", "b"]
+
+    def test_thoughts_that_were_signed_apart_stay_apart(self) -> None:
+        signed = [{"type": "reasoning.text", "text": text, "signature": text} for text in "xy"]
+        response = check_stream(stream_of([chunk(reasoning_details=[detail]) for detail in signed]))
+        assert open_details(response["output"][0]["encrypted_content"]) == signed
+
     def test_halves_of_an_emoji_in_two_chunks_are_whole_in_the_end(self) -> None:
         halves = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % half for half in (b"\\ud83d", b"\\ude00")]
         recorded = b"".join(halves)
