@@ -43,12 +43,13 @@ class ObjectEnd:
 
 
 class Call:
-    """One call. arguments: what has come and was not yet taken; is_complete: no more can come."""
+    """One call, as far as it has come. is_closed: it was shown to its end; is_waiting: it is to be shown later."""
 
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
         self.is_closed = False
+        self.is_waiting = False
         self._arguments = ""
         self._is_object = False
         self._end = ObjectEnd()

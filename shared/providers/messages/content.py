@@ -151,6 +151,8 @@ def _read_blocks(value: object, path: str) -> list[_Block]:
 
 def _translate_block(item: _Block, known: "_Known") -> Object:
     block, path = item
+    if len(block) == 2 and block["type"] == "text" and isinstance(block.get("text"), str):
+        return block  # as chat writes it; a conversation may have ten thousands of these
     translate = known.get(block["type"])
     if translate is not None:
         part = translate(block, path)

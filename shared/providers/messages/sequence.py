@@ -81,35 +81,42 @@ class Sequencer:
             if self._may_show(item):
                 yield from self._show(item)
                 yield from self._show_waiting()
-            elif item not in self._waiting or not isinstance(item, Call):
-                self._wait(item)
+            elif not isinstance(item, Call):
+                self._waiting.append(item)
+            elif not item.is_waiting:
+                item.is_waiting = True
+                self._waiting.append(item)
 
     def finish(self) -> Iterator[Step]:
         """Yield what is left, when no more comes."""
-        while self._waiting:
+        for item in self._waiting:
             if isinstance(self._open, Call):
                 yield from self._close()
-            yield from self._show(self._waiting.pop(0))
+            yield from self._show(item)
         yield from self._close()
 
-    def _may_show(self, item: Piece | Call) -> bool:
-        if isinstance(item, Call) and (item is self._open or item.is_closed):
-            return True
-        if isinstance(self._open, Call) and not self._open.is_complete:
-            return False
-        return item.is_ready if isinstance(item, Call) else True
+    @property
+    def _is_blocked(self) -> bool:
+        return isinstance(self._open, Call) and not self._open.is_complete
 
-    def _wait(self, item: Piece | Call) -> None:
-        last = self._waiting[-1] if self._waiting else None
-        if isinstance(item, TextPiece) and isinstance(last, TextPiece):
-            self._waiting[-1] = TextPiece(last.text + item.text, last.is_refusal or item.is_refusal)
-        else:
-            self._waiting.append(item)
+    def _may_show(self, item: Piece | Call) -> bool:
+        if not isinstance(item, Call):
+            return not self._is_blocked
+        return item is self._open or item.is_closed or (item.is_ready and not self._is_blocked)
 
     def _show_waiting(self) -> Iterator[Step]:
-        while (item := next((item for item in self._waiting if self._may_show(item)), None)) is not None:
-            self._waiting.remove(item)
-            yield from self._show(item)
+        """Yield what waited, in its order, until a call is open again; calls that are not ready stay."""
+        if self._is_blocked or not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        for position, item in enumerate(waiting):
+            if self._is_blocked:
+                self._waiting += waiting[position:]
+                return
+            if self._may_show(item):
+                yield from self._show(item)
+            else:
+                self._waiting.append(item)
 
     def _show(self, item: Piece | Call) -> Iterator[Step]:
         if isinstance(item, Call):

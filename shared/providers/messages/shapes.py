@@ -7,10 +7,12 @@ from typing import Any
 from shared.providers.priced import CostPlace
 from shared.providers.usage import UsageReport
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
 
 def write(value: object) -> bytes:
     """Return compact ASCII JSON: escapes keep lone surrogates, which UTF-8 could not carry."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _JSON.encode(value).encode()
 
 
 def write_event(fields: Mapping[str, Any]) -> bytes:

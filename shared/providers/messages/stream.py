@@ -104,13 +104,13 @@ class MessageStream:
         return place.split(events + write_event(delta) + write_event({"type": "message_stop"}))
 
     def _write(self, steps: Iterable[Step]) -> bytes:
-        return b"".join(write_event(self._event(step)) for step in steps)
+        return b"".join([self._write_step(step) for step in steps])
 
-    def _event(self, step: Step) -> dict[str, Any]:
-        if isinstance(step, Begin):
-            return {"type": "content_block_start", "index": self._next_index, "content_block": step.block}
+    def _write_step(self, step: Step) -> bytes:
         if isinstance(step, Fill):
             delta = {"type": step.kind, step.field: step.text}
-            return {"type": "content_block_delta", "index": self._next_index, "delta": delta}
+            return write_event({"type": "content_block_delta", "index": self._next_index, "delta": delta})
+        if isinstance(step, Begin):
+            return write_event({"type": "content_block_start", "index": self._next_index, "content_block": step.block})
         self._next_index += 1
-        return {"type": "content_block_stop", "index": self._next_index - 1}
+        return write_event({"type": "content_block_stop", "index": self._next_index - 1})
