@@ -68,8 +68,6 @@ class Call:
         """Take a piece; the first id and name count, and what follows a whole object is not looked at."""
         self.id = self.id or piece.id
         self.name = self.name or piece.name
-        if self.is_closed or self.is_complete:
-            return
         if self._is_object:
             self._arguments += self._end.take(piece.arguments)
             return

@@ -7,6 +7,9 @@ from shared.providers.messages.calls import Call, Calls
 from shared.providers.messages.pieces import Piece, RedactedPiece, TextPiece, ThinkingPiece, ToolPiece
 from shared.providers.messages.thinking import ENCRYPTED, is_foreign, seal
 
+# OpenAI takes ids of up to 40 characters.
+_CALL_ID_DIGITS = 24
+
 
 class Begin(NamedTuple):
     """A block begins, empty; a redacted thought begins with all that it has."""
@@ -65,7 +68,7 @@ class Sequencer:
     def __init__(self, *, message_id: str, is_thinking_omitted: bool) -> None:
         self.has_calls = False
         self.is_refused = False
-        self._call_prefix = f"toolu_{message_id.removeprefix('msg_')}_"
+        self._call_prefix = f"toolu_{message_id.removeprefix('msg_')[-_CALL_ID_DIGITS:]}_"
         self._is_thinking_omitted = is_thinking_omitted
         self._calls = Calls()
         self._shown_calls = 0
@@ -90,8 +93,6 @@ class Sequencer:
     def finish(self) -> Iterator[Step]:
         """Yield what is left, when no more comes."""
         for item in self._waiting:
-            if isinstance(self._open, Call):
-                yield from self._close()
             yield from self._show(item)
         yield from self._close()
 

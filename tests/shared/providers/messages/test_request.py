@@ -1,5 +1,6 @@
 """A Messages request in chat's words, and what cannot be said."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from shared.core.errors import InvalidRequest
 from shared.providers.messages.fields import MESSAGE_FIELDS
 from shared.providers.messages.request import to_chat
+from shared.providers.openai_chat import build_request
+from shared.providers.openrouter import OPENROUTER
 from shared.providers.request_fields import UnpricedField, refuse_unpriced_fields
 
 PLAIN: dict[str, Any] = {"model": "m", "max_tokens": 2000, "messages": [{"role": "user", "content": "hi"}]}
@@ -384,6 +387,82 @@ def test_translated_request_passes_the_refusals_of_chat() -> None:
         tools=[TOOL],
     )
     refuse_unpriced_fields(request)
+
+
+def sent(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what OpenRouter is asked for a chat request."""
+    request = build_request(
+        body, provider=OPENROUTER, upstream_model="vendor/m", is_stream=bool(body.get("stream")), max_output_tokens=2000
+    )
+    read: dict[str, Any] = json.loads(request)
+    return read
+
+
+def test_provider_is_asked_the_same_whichever_dialect_asks() -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "number"}}}
+    messages = {
+        "model": "m",
+        "max_tokens": 2000,
+        "temperature": 0.2,
+        "stream": True,
+        "system": "be brief",
+        "stop_sequences": ["END"],
+        "tools": [{"name": "f", "description": "does f", "input_schema": schema}],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "metadata": {"user_id": "u"},
+        "messages": [
+            {"role": "user", "content": [text("see"), IMAGE]},
+            {"role": "assistant", "content": [text("so"), USE]},
+            {"role": "user", "content": [RESULT, text("and?")]},
+        ],
+    }
+    chat = {
+        "model": "m",
+        "max_tokens": 2000,
+        "temperature": 0.2,
+        "stream": True,
+        "stop": ["END"],
+        "tools": [{"type": "function", "function": {"name": "f", "description": "does f", "parameters": schema}}],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+        "reasoning": {"max_tokens": 1024},
+        "user": "u",
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": [text("see"), IMAGE_PART]},
+            {
+                "role": "assistant",
+                "content": "so",
+                "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}],
+            },
+            {"role": "tool", "tool_call_id": "t1", "content": "42"},
+            {"role": "user", "content": "and?"},
+        ],
+    }
+    assert sent(to_chat(messages).chat_body) == sent(chat)
+
+
+def test_request_as_claude_code_sends_it_can_be_said() -> None:
+    # github.com/MadAppGang/claudish ai_docs/PROTOCOL_SPECIFICATION.md; context_management as later versions have it.
+    request = asked(
+        max_tokens=32000,
+        stream=True,
+        temperature=1,
+        metadata={"user_id": "user_0f_account__session_00000000-0000-0000-0000-000000000000"},
+        system=[text("You are a coding tool.", cache_control=CACHED), text("Rules.", cache_control=CACHED)],
+        messages=[
+            {"role": "user", "content": [text("<system-reminder>"), text("fix it", cache_control=CACHED)]},
+            {"role": "assistant", "content": [THOUGHT, text("I look."), USE]},
+            {"role": "user", "content": [{**RESULT, "is_error": False, "cache_control": CACHED}]},
+        ],
+        tools=[{**TOOL, "description": "Runs."}],
+        thinking={"type": "adaptive"},
+        context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        output_config={"effort": "high"},
+    )
+    assert [message["role"] for message in request["messages"]] == ["system", "user", "assistant", "tool"]
+    assert request["reasoning"] == {"enabled": True, "effort": "high"}
 
 
 def test_input_that_is_too_deep_is_refused() -> None:

@@ -90,6 +90,13 @@ def test_calls_are_told_apart_however_they_are_numbered(chunks: recorded.Chunks,
     assert message["stop_reason"] == "tool_use"
 
 
+def test_ids_that_we_make_are_short_enough_for_every_provider() -> None:
+    stream = MessageStream(Echo(), message_id="msg_" + "0123456789abcdef" * 2, model=MODEL)
+    parts = [stream.take(delta(tool_calls=[call(index, name="f", arguments="{}")])) for index in range(120)]
+    ids = [block["id"] for block in content(check_stream(*parts, stream.complete(USAGE).with_cost(COST)))]
+    assert len(set(ids)) == 120 and max(map(len, ids)) <= 40
+
+
 def test_thought_that_comes_under_two_names_is_told_once() -> None:
     message = streamed(recorded.VLLM_REASONING_TWICE)
     assert content(message)[0] == {"type": "thinking", "thinking": "Let me see.", "signature": ""}
@@ -144,8 +151,9 @@ def test_arguments_that_are_no_object_are_carried_as_documented(arguments: str) 
 
 
 def test_what_follows_whole_arguments_is_not_written() -> None:
-    chunks = [delta(tool_calls=[call(0, "a", "f", '{"x":1}')]), delta(tool_calls=[call(0, arguments='\n{"x":1}')])]
+    chunks = [delta(tool_calls=[call(0, "a", "f", '{"x":1}}')]), delta(tool_calls=[call(0, arguments='\n{"x":1}')])]
     assert content(streamed(chunks)) == [A_CALL]
+    assert content(whole({"tool_calls": [call(0, "a", "f", '{"x":1}}')]})) == [A_CALL]
 
 
 def test_name_that_comes_late_is_waited_for() -> None:
