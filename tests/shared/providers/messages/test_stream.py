@@ -165,6 +165,24 @@ def test_name_that_comes_late_is_waited_for() -> None:
     assert content(streamed(chunks)) == [A_CALL]
 
 
+def test_id_that_comes_after_the_name_is_waited_for() -> None:
+    chunks = [delta(tool_calls=[call(0, name="f")]), delta(tool_calls=[call(0, "a", arguments='{"x":1}')])]
+    assert content(streamed(chunks)) == [A_CALL]
+
+
+def test_calls_that_share_an_index_and_have_no_ids_are_told_apart_by_their_ends() -> None:
+    chunks = [delta(tool_calls=[call(0, name="f", arguments='{"x":1}')])] * 2
+    assert [block["input"] for block in content(streamed(chunks))] == [{"x": 1}, {"x": 1}]
+
+
+def test_piece_without_an_index_is_of_the_call_before_it() -> None:
+    chunks = [
+        delta(tool_calls=[call(0, "a", "f", '{"x":1}'), call(1, "b", "g", '{"y":')]),
+        delta(tool_calls=[call(None, arguments="[2,{}]}")]),
+    ]
+    assert content(streamed(chunks)) == [A_CALL, B_CALL]
+
+
 def test_text_after_calls_is_a_block_of_its_own() -> None:
     chunks = [delta(content="1"), delta(tool_calls=[call(0, "a", "f", '{"x":1}')]), delta(content="2", reasoning="?")]
     assert [block["type"] for block in content(streamed(chunks))] == ["text", "tool_use", "thinking", "text"]
