@@ -307,6 +307,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     (assistant({**THOUGHT, "signature": "gw1.changed"}), f"{FIRST}.signature"),
     (assistant({**THOUGHT, "signature": "gw1.eyJ4IjoxfQ=="}), f"{FIRST}.signature"),
     (assistant({**THOUGHT, "signature": "gw1.eyJ0eXBlIjoieCJ9"}), f"{FIRST}.signature"),
+    (assistant({**THOUGHT, "signature": "gw1.eyJ0!ZXh0IjoieCJ9"}), f"{FIRST}.signature"),
     (assistant({"type": "redacted_thinking", "data": "gw1.W10="}), f"{FIRST}.data"),
     ({"system": 5}, "system"),
     ({"system": [IMAGE]}, "system[0].type"),

@@ -69,6 +69,25 @@ def test_thinking_of_another_vendor_comes_back_as_it_was() -> None:
     ]
 
 
+@pytest.mark.parametrize("format_name", ["openai-responses-v1", "unknown"])
+def test_summary_of_thoughts_comes_back_as_it_was(format_name: str) -> None:
+    # https://openrouter.ai/docs/use-cases/reasoning-tokens#reasoning_details-array-structure
+    summary = {"type": "reasoning.summary", "summary": "**Adding**", "format": format_name, "id": "rs_1", "index": 0}
+    encrypted = {
+        "type": "reasoning.encrypted",
+        "data": "gAAA",
+        "format": "openai-responses-v1",
+        "id": "rs_1",
+        "index": 1,
+    }
+    message = streamed(
+        [delta(reasoning="**Adding**", reasoning_details=[summary]), delta(reasoning_details=[encrypted])]
+    )
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": content(message)}]
+    asked = to_chat({"model": "m", "max_tokens": 9, "messages": turns}).chat_body["messages"][1]
+    assert asked["reasoning_details"] == [summary, encrypted]
+
+
 @pytest.mark.parametrize(
     ("chunks", "calls"),
     [
