@@ -123,9 +123,5 @@ def refuse_unsayable_fields(body: Mapping[str, Any]) -> None:
         rule = _RULES.get(name)
         if rule is None:
             raise invalid(name, "is not a field of the Messages API")
-        if rule.action == "refuse" and not _is_harmless(rule, value):
+        if rule.action == "refuse" and value not in rule.harmless:
             raise unsayable(name, rule.note)
-
-
-def _is_harmless(rule: MessageField, value: object) -> bool:
-    return any(value == harmless and type(value) is type(harmless) for harmless in rule.harmless)

@@ -123,6 +123,11 @@ def test_assistant_turn_keeps_thoughts_text_and_calls() -> None:
     ]
 
 
+def test_arguments_stay_readable_in_every_script() -> None:
+    calls = turn("assistant", [{**USE, "input": {"città": "東京", "half": "\ud83d"}}])[0]["tool_calls"]
+    assert calls[0]["function"]["arguments"] == '{"città":"東京","half":"\ud83d"}'
+
+
 def test_instructions_in_the_middle_stay_there() -> None:
     assert turn("system", [text("a"), text("b")]) == [{"role": "system", "content": [text("a"), text("b")]}]
 
