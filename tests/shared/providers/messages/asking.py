@@ -53,3 +53,8 @@ def call(index: int | None = 0, call_id: str = "", name: str = "", arguments: ob
 def content(message: dict[str, Any]) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = message["content"]
     return blocks
+
+
+def texts(message: dict[str, Any]) -> list[str]:
+    """Return the blocks' texts; of a block without one its type."""
+    return [block.get("text", block["type"]) for block in content(message)]

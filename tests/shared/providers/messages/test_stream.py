@@ -1,6 +1,5 @@
 """Chat chunks as Anthropic's events, over what providers really stream."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,16 +20,9 @@ from tests.shared.providers.messages.asking import (
     delta,
     open_stream,
     streamed,
-    whole,
+    texts,
 )
 from tests.shared.providers.messages.grammar import StreamChecker, check_stream
-
-A_CALL: dict[str, Any] = {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}
-B_CALL: dict[str, Any] = {"type": "tool_use", "id": "b", "name": "g", "input": {"y": [2, {}]}}
-
-
-def texts(message: dict[str, Any]) -> list[str]:
-    return [block.get("text", block["type"]) for block in content(message)]
 
 
 @pytest.mark.parametrize("name", sorted(recorded.ALL))
@@ -88,34 +80,6 @@ def test_summary_of_thoughts_comes_back_as_it_was(format_name: str) -> None:
     assert asked["reasoning_details"] == [summary, encrypted]
 
 
-@pytest.mark.parametrize(
-    ("chunks", "calls"),
-    [
-        (recorded.VLLM_NAME_IN_EVERY_PIECE, [("toolu_01_1", "get_current_weather", {"location": "Paris"})]),
-        (
-            recorded.ALL_CALLS_INDEX_0,
-            [("call_1", "get_weather", {"city": "London"}), ("call_2", "get_time", {"tz": "UTC"})],
-        ),
-        (
-            recorded.GEMINI_WITHOUT_INDEX,
-            [("function-call-1", "get_weather", {"location": "Sydney"}), ("function-call-2", "get_time", {})],
-        ),
-        (recorded.OLLAMA_ARGUMENTS_AS_OBJECT, [("call_1", "get_weather", {"city": "Paris"})]),
-    ],
-)
-def test_calls_are_told_apart_however_they_are_numbered(chunks: recorded.Chunks, calls: list[Any]) -> None:
-    message = streamed(chunks)
-    assert [(block["id"], block["name"], block["input"]) for block in content(message)] == calls
-    assert message["stop_reason"] == "tool_use"
-
-
-def test_ids_that_we_make_are_short_enough_for_every_provider() -> None:
-    stream = MessageStream(Echo(), message_id="msg_" + "0123456789abcdef" * 2, model=MODEL)
-    parts = [stream.take(delta(tool_calls=[call(index, name="f", arguments="{}")])) for index in range(120)]
-    ids = [block["id"] for block in content(check_stream(*parts, stream.complete(USAGE).with_cost(COST)))]
-    assert len(set(ids)) == 120 and max(map(len, ids)) <= 40
-
-
 def test_thought_that_comes_under_two_names_is_told_once() -> None:
     message = streamed(recorded.VLLM_REASONING_TWICE)
     assert content(message)[0] == {"type": "thinking", "thinking": "Let me see.", "signature": ""}
@@ -128,78 +92,6 @@ def test_contents_in_parts_are_read() -> None:
 
 def test_end_that_is_said_twice_keeps_the_reason_that_says_more() -> None:
     assert streamed(recorded.OPENROUTER_ENDS_TWICE)["stop_reason"] == "max_tokens"
-
-
-def test_call_is_passed_on_as_it_comes() -> None:
-    stream = open_stream()
-    stream.take(delta(tool_calls=[call(0, "a", "f", '{"x"')]))
-    assert b'"partial_json":": 1"' in stream.take(delta(tool_calls=[call(0, arguments=": 1")]))
-
-
-def test_calls_that_arrive_mixed_are_written_one_after_the_other() -> None:
-    chunks = [
-        delta(tool_calls=[call(0, "a", "f", '{"x'), call(1, "b", "g", '{"y"')]),
-        delta(tool_calls=[call(1, arguments=":[2,"), call(0, arguments='":1')]),
-        delta(content="aside"),
-        delta(tool_calls=[call(0, arguments="}")]),
-        delta(tool_calls=[call(1, arguments="{}]}")]),
-        delta("tool_calls"),
-    ]
-    assert content(streamed(chunks)) == [A_CALL, B_CALL, {"type": "text", "text": "aside"}]
-
-
-def test_brackets_and_quotes_in_texts_end_no_arguments() -> None:
-    arguments = '{"x":"}\\"]{\\\\","y":"\\\\\\""}'
-    pieces = [delta(tool_calls=[call(0, arguments=character)]) for character in arguments]
-    message = streamed([delta(tool_calls=[call(0, "a", "f")]), *pieces, delta(content="after")])
-    assert content(message)[0]["input"] == json.loads(arguments)
-    assert texts(message)[1] == "after"
-
-
-@pytest.mark.parametrize("arguments", ["", "null", " null\n", "{}", "{ }"])
-def test_call_without_arguments_has_an_empty_input(arguments: str) -> None:
-    chunks = [delta(tool_calls=[call(0, "a", "f", arguments)]), delta(tool_calls=[call(1, "b", "g", "{}")])]
-    assert [block["input"] for block in content(streamed(chunks))] == [{}, {}]
-
-
-@pytest.mark.parametrize("arguments", ["[1]", "true", "nonsense", '"text"', '{"x": ', '{"x": NaN}', "nul"])
-def test_arguments_that_are_no_object_are_carried_as_documented(arguments: str) -> None:
-    message = streamed([delta(tool_calls=[call(0, "a", "f", arguments)])])
-    shown = content(message)[0]["input"]
-    assert shown == {"INVALID_JSON": arguments} or (arguments == '{"x": NaN}' and shown["x"] != shown["x"])
-
-
-def test_what_follows_whole_arguments_is_not_written() -> None:
-    chunks = [delta(tool_calls=[call(0, "a", "f", '{"x":1}}')]), delta(tool_calls=[call(0, arguments='\n{"x":1}')])]
-    assert content(streamed(chunks)) == [A_CALL]
-    assert content(whole({"tool_calls": [call(0, "a", "f", '{"x":1}}')]})) == [A_CALL]
-
-
-def test_name_that_comes_late_is_waited_for() -> None:
-    chunks = [
-        delta(tool_calls=[call(0, "a")]),
-        delta(tool_calls=[call(0, arguments='{"x"')]),
-        delta(tool_calls=[call(0, name="f", arguments=":1}")]),
-    ]
-    assert content(streamed(chunks)) == [A_CALL]
-
-
-def test_id_that_comes_after_the_name_is_waited_for() -> None:
-    chunks = [delta(tool_calls=[call(0, name="f")]), delta(tool_calls=[call(0, "a", arguments='{"x":1}')])]
-    assert content(streamed(chunks)) == [A_CALL]
-
-
-def test_calls_that_share_an_index_and_have_no_ids_are_told_apart_by_their_ends() -> None:
-    chunks = [delta(tool_calls=[call(0, name="f", arguments='{"x":1}')])] * 2
-    assert [block["input"] for block in content(streamed(chunks))] == [{"x": 1}, {"x": 1}]
-
-
-def test_piece_without_an_index_is_of_the_call_before_it() -> None:
-    chunks = [
-        delta(tool_calls=[call(0, "a", "f", '{"x":1}'), call(1, "b", "g", '{"y":')]),
-        delta(tool_calls=[call(None, arguments="[2,{}]}")]),
-    ]
-    assert content(streamed(chunks)) == [A_CALL, B_CALL]
 
 
 def test_text_after_calls_is_a_block_of_its_own() -> None:
@@ -335,65 +227,3 @@ def test_thoughts_that_are_not_to_be_seen_come_back_all_the_same() -> None:
     turns[1] = {"role": "assistant", "content": content(plain)}
     asked = to_chat({"model": "m", "max_tokens": 9, "messages": turns}).chat_body["messages"][1]
     assert asked == {"role": "assistant", "content": "x", "reasoning": "aloud"}
-
-
-@pytest.mark.parametrize(
-    ("choice", "calls", "reason"),
-    [
-        ({"finish_reason": "stop"}, 0, "end_turn"),
-        ({"finish_reason": "stop"}, 1, "tool_use"),
-        ({"finish_reason": "tool_calls"}, 1, "tool_use"),
-        ({"finish_reason": "tool_calls"}, 0, "end_turn"),
-        ({"finish_reason": "function_call"}, 1, "tool_use"),
-        ({"finish_reason": "length"}, 0, "max_tokens"),
-        ({"finish_reason": "length"}, 1, "max_tokens"),
-        ({"finish_reason": "content_filter"}, 0, "refusal"),
-        ({"finish_reason": "never heard of"}, 0, "end_turn"),
-        ({"finish_reason": None}, 0, "end_turn"),
-        ({"finish_reason": None}, 1, "tool_use"),
-        ({"finish_reason": "end_turn"}, 0, "end_turn"),
-        ({"finish_reason": "max_tokens"}, 0, "max_tokens"),
-        ({"finish_reason": "pause_turn"}, 0, "pause_turn"),
-        ({"finish_reason": "stop", "native_finish_reason": "pause_turn"}, 0, "pause_turn"),
-        ({"finish_reason": "stop", "native_finish_reason": "refusal"}, 0, "refusal"),
-        ({"finish_reason": "length", "native_finish_reason": "MAX_TOKENS"}, 0, "max_tokens"),
-        (
-            {"finish_reason": "length", "native_finish_reason": "model_context_window_exceeded"},
-            0,
-            "model_context_window_exceeded",
-        ),
-    ],
-)
-def test_reason_of_the_end_is_said_in_anthropics_words(choice: dict[str, Any], calls: int, reason: str) -> None:
-    tool_calls = [call(0, "a", "f", "{}")] * calls
-    chunks = [delta(content="x", tool_calls=tool_calls), {"choices": [{"index": 0, "delta": {}, **choice}]}]
-    assert streamed(chunks)["stop_reason"] == reason
-    message = whole({"content": "x", "tool_calls": tool_calls}, **choice)
-    assert message["stop_reason"] == reason
-    assert (message["stop_details"] is not None) == (reason == "refusal")
-
-
-@pytest.mark.parametrize(
-    ("choice", "sequences", "told"),
-    [
-        ({"finish_reason": "stop", "stop_reason": "END"}, ("END", "x"), "END"),
-        ({"finish_reason": "stop", "matched_stop": "x"}, ("END", "x"), "x"),
-        ({"finish_reason": "stop", "native_finish_reason": "stop_sequence"}, ("END",), "END"),
-        ({"finish_reason": "stop_sequence"}, ("END", "x"), None),
-    ],
-)
-def test_stop_sequence_that_matched_is_named(choice: dict[str, Any], sequences: tuple[str, ...], told: object) -> None:
-    message = whole({"content": "x"}, Echo(stop_sequences=sequences), **choice)
-    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", told)
-
-
-@pytest.mark.parametrize("matched", [151645, None, "<|im_end|>"])
-def test_token_that_ends_every_answer_is_no_stop_sequence(matched: object) -> None:
-    message = whole({"content": "x"}, Echo(stop_sequences=("END",)), finish_reason="stop", stop_reason=matched)
-    assert (message["stop_reason"], message["stop_sequence"]) == ("end_turn", None)
-
-
-def test_refusal_is_told_as_text_and_as_reason() -> None:
-    message = streamed([delta(refusal="I can"), delta(refusal="not."), delta("stop")])
-    assert texts(message) == ["I cannot."]
-    assert message["stop_reason"] == "refusal" and message["stop_details"]["type"] == "refusal"
