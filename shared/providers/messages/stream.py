@@ -13,7 +13,7 @@ from shared.providers.messages.stop import Ended, StopSigns
 from shared.providers.priced import CostPlace, Priced
 from shared.providers.usage import UsageReport
 
-_PING = write_event({"type": "ping"})
+PING = write_event({"type": "ping"})
 
 
 class MessageStream:
@@ -66,7 +66,7 @@ class MessageStream:
 
     def ping(self) -> bytes:
         """Return the event that keeps a silent stream alive."""
-        return b"" if self._is_over else self.begin() + _PING
+        return b"" if self._is_over else self.begin() + PING
 
     def complete(self, usage: UsageReport) -> Priced:
         """End the answer that its provider ended."""

@@ -24,8 +24,8 @@ from shared.providers.usage import UsageReport
 
 def to_response(
     completion: Mapping[str, Any], opening: Opening, echo: Mapping[str, Any], usage: UsageReport | None, *, now: int
-) -> tuple[Priced, list[Item]]:
-    """Return the response's JSON, with the place of its cost, and its items for whoever stores them.
+) -> tuple[Priced, dict[str, Any]]:
+    """Return the response's JSON, with the place of its cost, and the response without its usage for whoever stores it.
 
     shape   completion: decoded by json, which alone reads halves of emoji; now: seconds since 1970
     """
@@ -39,7 +39,7 @@ def to_response(
         incomplete_reason=reason,
     )
     response = response_object(opening, echo, output, ending)
-    return priced_json(response, usage, around=(b"", b"")), output
+    return priced_json(response, usage, around=(b"", b"")), response
 
 
 def output_items(choice: Mapping[str, Any], opening: Opening, reason: IncompleteReason | None) -> list[Item]:

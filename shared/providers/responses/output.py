@@ -115,11 +115,17 @@ def usage_object(report: UsageReport) -> dict[str, Any]:
 
 def priced_json(response: dict[str, Any], usage: UsageReport | None, *, around: tuple[bytes, bytes]) -> Priced:
     """Encode a response, with a place for its cost in its usage; without usage no cost is named."""
-    place = CostPlace()
-    if usage is None:
+    shown = None if usage is None else usage_object(usage)
+    return priced_object({**response, "usage": shown}, around=around)
+
+
+def priced_object(response: Mapping[str, Any], *, around: tuple[bytes, bytes] = (b"", b"")) -> Priced:
+    """Encode a response that has its usage, with a place for its cost there."""
+    if response["usage"] is None:
         return Priced(around[0] + encode_json(response) + around[1])
+    place = CostPlace()
     # A plain number, because json, which writes halves of emoji, knows no raw values.
-    shown = usage_object(usage) | {"cost": int(bytes(place.value))}
+    shown = response["usage"] | {"cost": int(bytes(place.value))}
     return place.split(around[0] + encode_json({**response, "usage": shown}) + around[1])
 
 

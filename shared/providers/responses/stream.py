@@ -39,6 +39,8 @@ class ResponseStream:
         self._writer = EventWriter()
         self._is_begun = False
         self._is_over = False
+        # When it has ended: the response as its last event shows it, without its usage.
+        self.response: dict[str, Any] | None = None
         # By output index: what is closed, and what is open.
         self._closed: dict[int, Item] = {}
         self._open: dict[int, StreamedParts | StreamedCall] = {}
@@ -222,5 +224,5 @@ class ResponseStream:
         event_type = f"response.{ending.status}"
         before = self._writer.take() + event_head(event_type)
         before += b'{"type":%b,"sequence_number":%d,"response":' % (encode_json(event_type), self._writer.number())
-        response = response_object(self._opening, self._echo, self.output, ending)
-        return priced_json(response, ending.usage, around=(before, b"}\n\n" + DONE))
+        self.response = response_object(self._opening, self._echo, self.output, ending)
+        return priced_json(self.response, ending.usage, around=(before, b"}\n\n" + DONE))

@@ -76,7 +76,7 @@ def test_usage_and_cost_are_what_was_charged() -> None:
 
 @pytest.mark.parametrize("choices", [None, [], [None], [{}], [{"message": None}], [{"message": {"content": 7}}]])
 def test_an_answer_that_says_nothing_has_no_items(choices: object) -> None:
-    body, output = to_response({"choices": choices}, OPENING, ECHO, None, now=NOW)
+    body, shown = to_response({"choices": choices}, OPENING, ECHO, None, now=NOW)
     response = json.loads(body.with_cost(None))
     check_response(response)
-    assert (output, response["output"], response["usage"]) == ([], [], None)
+    assert (response, response["output"], response["usage"]) == (shown, [], None)

@@ -26,11 +26,11 @@ def test_a_stream_ends_with_the_response_that_the_whole_answer_becomes(
     data: st.DataObject, message: dict[str, Any], finish_reason: str | None
 ) -> None:
     streamed = check_stream(stream_of(data.draw(chunks(message, finish_reason))))
-    whole, output = to_response(completion(message, finish_reason), OPENING, ECHO, USAGE, now=NOW)
+    whole, shown = to_response(completion(message, finish_reason), OPENING, ECHO, USAGE, now=NOW)
     response = json.loads(whole.with_cost(COST))
     check_response(response)
     assert streamed == response
-    assert output == response["output"]
+    assert shown["output"] == response["output"]
 
 
 @unhurried
