@@ -4,21 +4,22 @@ import re
 
 from shared.providers.messages.checks import invalid
 
-# The version before it streams other events.
+# The version before them streams other events. The newer of them, which Anthropic's SDKs name since their second major,
+# answers alike and takes some fields away, such as temperature: here those pass under both.
 # source  https://platform.claude.com/docs/en/api/versioning
-VERSION = "2023-06-01"
+VERSIONS = ("2023-06-01", "2026-10-21")
 MAX_BETAS = 64
 
 _BETA = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
 def check_version(header: str | None) -> None:
-    """Refuse a version that is not spoken here; without the header it is the one that is.
+    """Refuse a version that is not spoken here; a request need not name one.
 
     raises  InvalidRequest
     """
-    if header is not None and header.strip() != VERSION:
-        raise invalid("anthropic-version", f"only {VERSION} is spoken here")
+    if header is not None and header.strip() not in VERSIONS:
+        raise invalid("anthropic-version", f"only {' and '.join(VERSIONS)} are spoken here")
 
 
 def read_betas(header: str | None) -> tuple[str, ...]:

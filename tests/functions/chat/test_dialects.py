@@ -56,8 +56,7 @@ async def test_the_same_prompt_is_the_same_upstream_request_and_costs_the_same(
     holds: list[dict[str, Any]] = []
     for speaker in SPEAKERS:
         customer = tenant()
-        fields = {"stream": True} if is_stream else {}
-        answer = await speaker.ask(odd_gateway, customer, model, has_tools=has_tools, **fields)
+        answer = await speaker.ask(odd_gateway, customer, model, has_tools=has_tools, stream=is_stream)
         said = speaker.read(answer, is_stream=is_stream)
         assert (said.text, said.tokens) == ("tok0", (10, 3))
         costs.append(assert_settled(customer, START))
@@ -97,7 +96,7 @@ async def test_every_answer_is_grammatical_and_tells_what_was_charged(
     script: str,
 ) -> None:
     customer, model = tenant(), make_model(script, providers=("featherless",))
-    answer = await speaker.ask(gateway, customer, model, **({"stream": True} if is_stream else {}))
+    answer = await speaker.ask(gateway, customer, model, stream=is_stream)
     said = speaker.read(answer, is_stream=is_stream)
     line = usage_line(customer, answer.generation_id)
     assert said.tokens == (line["input_tokens"], line["output_tokens"])
@@ -113,8 +112,7 @@ async def test_parallel_calls_are_the_same_in_every_dialect(
     model = make_model("tool_calls=2", providers=("portkey",))
     told = []
     for speaker in SPEAKERS:
-        fields = {"stream": True} if is_stream else {}
-        answer = await speaker.ask(gateway, tenant(), model, has_tools=True, **fields)
+        answer = await speaker.ask(gateway, tenant(), model, has_tools=True, stream=is_stream)
         said = speaker.read(answer, is_stream=is_stream)
         assert len({call_id for call_id, _, _ in said.calls}) == 2
         told.append([(name, arguments) for _, name, arguments in said.calls])
@@ -163,10 +161,9 @@ async def test_the_same_key_gets_the_same_bytes_and_pays_once(
     is_stream: bool,
 ) -> None:
     customer, model = tenant(), make_model("prompt_tokens=10")
-    fields = {"stream": True} if is_stream else {}
-    first = await speaker.ask(gateway, customer, model, headers=KEY, **fields)
+    first = await speaker.ask(gateway, customer, model, headers=KEY, stream=is_stream)
     speaker.read(first, is_stream=is_stream)
-    assert_replayed(first, await speaker.ask(gateway, customer, model, headers=KEY, **fields))
+    assert_replayed(first, await speaker.ask(gateway, customer, model, headers=KEY, stream=is_stream))
     assert len(simulator.requests(model.upstream_model)) == 1
     assert assert_settled(customer, START) == 10 * 1_000 + 8 * 2_000
 
@@ -262,7 +259,7 @@ async def test_a_provider_that_refuses_is_told_in_the_client_s_shape_and_costs_n
     code: str,
 ) -> None:
     customer, model = tenant(), make_model(f"status={status}", providers=("featherless",))
-    answer = await speaker.ask(gateway, customer, model, **({"stream": True} if is_stream else {}))
+    answer = await speaker.ask(gateway, customer, model, stream=is_stream)
     assert answer.status >= 429
     assert answer.error["code"] == code
     assert assert_settled(customer, START) == 0
@@ -273,7 +270,7 @@ async def test_a_hold_grows_with_a_stream_that_nobody_bounded_where_the_dialect_
     gateway: RunningGateway, tenant: Tenants, make_model: Models, speaker: Speaker
 ) -> None:
     customer, model = tenant(), make_model("tokens=6000", providers=("featherless",))
-    unbounded = {"max_tokens": None} if speaker.name == "chat" else {"max_output_tokens": None}
+    unbounded: dict[str, Any] = {"max_tokens": None} if speaker.name == "chat" else {"max_output_tokens": None}
     if speaker is MESSAGES:
         unbounded = {"max_tokens": 6000}
     answer = await speaker.ask(gateway, customer, model, stream=True, **unbounded)

@@ -50,7 +50,7 @@ async def test_a_response_is_shown_as_it_was_answered_with_its_cost(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, is_stream: bool
 ) -> None:
     customer, model = tenant(), make_model("tokens=4,prompt_tokens=10")
-    answer = await RESPONSES.ask(gateway, customer, model, **({"stream": True} if is_stream else {}))
+    answer = await RESPONSES.ask(gateway, customer, model, stream=is_stream)
     shown = await call(gateway, customer, "GET", "resp_" + answer.generation_id.removeprefix("gen_"))
     assert shown.status == 200
     check_response(shown.json)

@@ -6,7 +6,7 @@ from shared.core.errors import InvalidRequest
 from shared.providers.messages.headers import check_version, read_betas
 
 
-@pytest.mark.parametrize("version", [None, "2023-06-01", " 2023-06-01 "])
+@pytest.mark.parametrize("version", [None, "2023-06-01", " 2023-06-01 ", "2026-10-21"])
 def test_version_that_is_spoken_passes(version: str | None) -> None:
     check_version(version)
 
