@@ -83,7 +83,7 @@ async def check_caller(desk: Desk, caller: Caller, answer_headers: dict[str, str
     """
 
     async def ask() -> PolicyTold | Refused:
-        return await _call_read_policy(desk.database, caller)
+        return await _tell_policy(desk.database, "check_caller", caller)
 
     await ask_within_limits(desk, caller, ask, answer_headers)
 
@@ -139,12 +139,12 @@ async def _count_beforehand(
 
 async def _read_policy(database: Database, caller: Caller) -> PolicyTold | Refused:
     # What he wants to do is not judged here: who may not is refused, and written down, by the function that does it.
-    return await _call_read_policy(database, msgspec.structs.replace(caller, scope=None))
+    return await _tell_policy(database, "read_policy", msgspec.structs.replace(caller, scope=None))
 
 
-async def _call_read_policy(database: Database, caller: Caller) -> PolicyTold | Refused:
+async def _tell_policy(database: Database, function: str, caller: Caller) -> PolicyTold | Refused:
     answer: type[PolicyTold | Refused] = PolicyTold | Refused  # type: ignore[assignment]
-    return await database.call("read_policy", {"p_caller": caller.to_json()}, answer)
+    return await database.call(function, {"p_caller": caller.to_json()}, answer)
 
 
 async def _count(

@@ -205,3 +205,14 @@ as $$
       from gateway.stored_responses as stored join gateway.holds as hold on hold.id = stored.generation_id
      where (p_account_id is null or stored.account_id = p_account_id) and stored.account_id <> hold.account_id
 $$;
+
+create function api.check_caller(p_caller jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v record;
+begin
+    select * into v from gateway.enter(p_caller);
+    return coalesce(v.refusal, jsonb_build_object('verdict', 'policy', 'policy', gateway.limits_policy((v.key).id)));
+end $$;
+comment on function api.check_caller is 'May this key do what its route asks for? For a request that is answered without the database and costs nothing.';
