@@ -20,6 +20,7 @@ class Belongings:
 
     key_id: str
     generation_id: str
+    response_id: str
     model_id: str
     payment_id: str
     token: str = field(repr=False)
@@ -32,7 +33,7 @@ class Belongings:
             "generation_id": self.generation_id,
             "model_id": self.model_id,
             "payment_id": self.payment_id,
-            "response_id": "resp_" + "0" * 32,
+            "response_id": self.response_id,
             "plan_id": "dev",
             # One that erases nothing of what the intruders have.
             "name": "key_rotation",
@@ -110,9 +111,8 @@ REQUESTS: dict[str, WellMade] = {
     "GET /v1/models": WellMade(),
     "GET /v1/models/{model_id:path}": WellMade(),
     "GET /v1/providers": WellMade(),
-    # Nobody has stored one.
-    "DELETE /v1/responses/{response_id}": WellMade(status=404),
-    "GET /v1/responses/{response_id}": WellMade(status=404),
+    "DELETE /v1/responses/{response_id}": WellMade(),
+    "GET /v1/responses/{response_id}": WellMade(),
     "HEAD /healthz": WellMade(),
     "PATCH /user/api-keys/{key_id}": _CHANGE_KEY,
     "PATCH /user/profile": _CHANGE_PROFILE,

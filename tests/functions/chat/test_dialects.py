@@ -13,6 +13,7 @@ from tests.functions.chat.books import assert_settled, usage_line, wait_until_se
 from tests.functions.chat.client import TIMEOUT, words
 from tests.functions.chat.raw_provider import STREAM_HEAD, RawProvider, chunk
 from tests.functions.chat.speakers import EACH, MESSAGES, RESPONSES, SPEAKERS, STREAMED, TRANSLATED, Speaker
+from tests.functions.test_access import declared_routes
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, PlanLimits, Tenants
@@ -37,6 +38,11 @@ def _streamed_answer() -> bytes:
         b'data: {"id":"raw","object":"chat.completion.chunk","created":1,"model":"raw","choices":[],' + USAGE + b"}\n\n"
     )
     return STREAM_HEAD + chunk("tok0") + chunk("", "stop") + usage + b"data: [DONE]\n\n"
+
+
+def test_every_route_that_asks_a_model_is_tested_here() -> None:
+    asking = {route.path for route in declared_routes() if route.method == "POST" and route.access.scope == "inference"}
+    assert asking - {"/v1/messages/count_tokens"} == {speaker.path for speaker in SPEAKERS}
 
 
 @STREAMED
