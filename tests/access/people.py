@@ -42,20 +42,22 @@ class Town:
     privy: PrivyTokens
 
     async def new_owner(self, email: str | None = None, *, credit_nanos: int = 10 * NANOS_PER_DOLLAR) -> Owner:
-        """Make an account whose key has every scope, a request it has paid for, and a key with a secret to collect."""
+        """Make an account whose key has every scope, with an answer, a stored response, and a secret to collect."""
         tenant, model = self.tenant(limits=ROOMY, credit_nanos=credit_nanos), self.make_model("tokens=2")
         who = new_privy_id()
         run_sql(tenant.database_url, SET_PERSON, who, tenant.account_id)
         person, holder = await self.sign_in(who, email), owner_of(self.gateway, tenant)
         answer = await holder.complete(model, headers={"Idempotency-Key": "kept"})
         assert answer.status == 200, answer.raw
+        stored = await holder.call("POST", "/v1/responses", {"model": model.id, "input": "Hello"})
+        assert stored.status == 200, stored.raw
         key = await holder.make(name="to act on", rotate_every_days=7)
         await self._rotate(holder, key)
         payment_id = f"pi_{secrets.token_hex(12)}"
         run_sql(tenant.database_url, MAKE_PAYMENT, payment_id, tenant.account_id)
         # Its code is made when it is looked at first.
         assert (await holder.call("GET", "/referral")).status == 200
-        belongings = Belongings(key.id, answer.generation_id, model.id, payment_id, person.secret)
+        belongings = Belongings(key.id, answer.generation_id, stored.json["id"], model.id, payment_id, person.secret)
         return Owner(tenant.account_id, tenant.database_url, holder, person, belongings)
 
     async def sign_in(self, who: str, email: str | None = None) -> Holder:

@@ -20,6 +20,7 @@ class Belongings:
 
     key_id: str
     generation_id: str
+    response_id: str
     model_id: str
     payment_id: str
     token: str = field(repr=False)
@@ -32,6 +33,7 @@ class Belongings:
             "generation_id": self.generation_id,
             "model_id": self.model_id,
             "payment_id": self.payment_id,
+            "response_id": self.response_id,
             "plan_id": "dev",
             # One that erases nothing of what the intruders have.
             "name": "key_rotation",
@@ -50,7 +52,11 @@ def _sent(**body: Any) -> Callable[[Belongings], Body]:
     return lambda _: body
 
 
-_CHAT = WellMade(body=lambda belongings: {"model": belongings.model_id, "messages": HELLO})
+def _said(belongings: Belongings) -> Body:
+    return {"model": belongings.model_id, "messages": HELLO}
+
+
+_CHAT = WellMade(body=_said)
 _SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
 _CHANGE_KEY = WellMade(body=_sent(max_requests=7))
 _BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
@@ -105,6 +111,8 @@ REQUESTS: dict[str, WellMade] = {
     "GET /v1/models": WellMade(),
     "GET /v1/models/{model_id:path}": WellMade(),
     "GET /v1/providers": WellMade(),
+    "DELETE /v1/responses/{response_id}": WellMade(),
+    "GET /v1/responses/{response_id}": WellMade(),
     "HEAD /healthz": WellMade(),
     "PATCH /user/api-keys/{key_id}": _CHANGE_KEY,
     "PATCH /user/profile": _CHANGE_PROFILE,
@@ -125,6 +133,9 @@ REQUESTS: dict[str, WellMade] = {
     # He has signed in without an address.
     "POST /user/notifications/test": WellMade(status=409),
     "POST /v1/chat/completions": _CHAT,
+    "POST /v1/messages": WellMade(body=lambda belongings: {**_said(belongings), "max_tokens": 20}),
+    "POST /v1/messages/count_tokens": _CHAT,
+    "POST /v1/responses": WellMade(body=lambda belongings: {"model": belongings.model_id, "input": HELLO}),
     "POST /webhooks/stripe": _UNSIGNED,
     "PUT /user/api-keys/{key_id}": _CHANGE_KEY,
     "PUT /user/notifications/preferences": WellMade(body=_sent(emails={"news": True}, low_balance_threshold="3.00")),

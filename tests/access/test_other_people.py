@@ -30,7 +30,7 @@ HEADERS = ("X-Account-Id", "X-User-Id", "X-Key-Id", "X-Privy-Id", "X-Forwarded-U
 SAYS_NOTHING_OF_ITS_OWN = {"GET /user/limit", "GET /user/limits"}
 # A balance that nobody else has.
 QUETZAL_NANOS = 27_182_818_284
-PUBLIC_ID = re.compile(r"(key|gen|user|evt|txn|pi)_\w+")
+PUBLIC_ID = re.compile(r"(key|gen|resp|user|evt|txn|pi)_\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ async def test_the_search_finds_an_account_in_its_own_answers(
     assert {"quetzal.owner@example.com", "Quetzal Owner", "quetzals only", "31.415926535", "quetzal's own"} <= told
     assert {owner.belongings.key_id, owner.belongings.generation_id, owner.belongings.model_id, owner.person.id} <= told
     assert len(masked) >= 4
-    assert {text.partition("_")[0] for text in marks.ids} >= {"key", "gen", "user", "evt", "txn", "pi"}
+    assert {text.partition("_")[0] for text in marks.ids} >= {"key", "gen", "resp", "user", "evt", "txn", "pi"}
     assert len(marks.cursors) >= 3
     assert not marks.found_in(await other.holder.call("GET", "/v1/key"))
 
@@ -134,7 +134,8 @@ async def test_no_id_of_another_account_is_read_or_changed(
                 )
                 met.add((answer.status, answer.error["code"]))
                 shown[f"{route.method} {path}"] = marks.found_in(answer)
-    assert met == {(404, "key_not_found"), (404, "generation_not_found"), (404, "payment_not_found")}
+    not_found = ("key", "generation", "payment", "response")
+    assert met == {(404, f"{what}_not_found") for what in not_found}
     assert {path for path, texts in shown.items() if texts} == set()
     assert digest_account(stack.database_url, marks.owner.account_id) == before
 

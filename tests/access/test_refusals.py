@@ -20,7 +20,7 @@ from tests.harness.simulator import Simulator
 # Written when somebody is refused, once an hour for a key.
 SECURITY_LOG = ("audit_log",)
 # What no two answers have in common.
-OF_ITS_OWN = ("x-request-id", "date")
+OF_ITS_OWN = ("x-request-id", "request-id", "date")
 
 
 def named(routes: list[DeclaredRoute]) -> list[object]:

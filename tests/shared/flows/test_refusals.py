@@ -15,6 +15,7 @@ NEVER_SHOWN = {
     "unknown_account",
     "zero_amount",
     "account_deleted",
+    "response_not_stored",
     # Said by the limiter and by admission alike, in the words of shared.keys.
     InvalidApiKey.code,
 }

@@ -1,0 +1,1 @@
+"""What is kept of conversations for those who had them."""
