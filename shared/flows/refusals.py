@@ -4,6 +4,7 @@ from shared.accounts import refusals as accounts
 from shared.billing import refusals as billing
 from shared.core.errors import GatewayError
 from shared.core.verdicts import Refused
+from shared.history import refusals as history
 from shared.keys import change_refusals as key_changes
 from shared.keys import refusals as keys
 from shared.ledger import refusals as ledger
@@ -19,6 +20,7 @@ _DOMAINS = (
     trials.refusal_of,
     billing.refusal_of,
     notifications.refusal_of,
+    history.refusal_of,
 )
 
 

@@ -32,7 +32,7 @@ SAYS_NOTHING_OF_ITS_OWN = {
 }
 # A balance that nobody else has.
 QUETZAL_NANOS = 27_182_818_284
-PUBLIC_ID = re.compile(r"(key|gen|user|evt|txn|pi)_\w+")
+PUBLIC_ID = re.compile(r"(key|gen|user|evt|txn|pi|sess|msg)_\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,8 @@ async def test_no_id_of_another_account_is_read_or_changed(
                 )
                 met.add((answer.status, answer.error["code"]))
                 shown[f"{route.method} {path}"] = marks.found_in(answer)
-    assert met == {(404, "key_not_found"), (404, "generation_not_found"), (404, "payment_not_found")}
+    not_found = ("key_not_found", "generation_not_found", "payment_not_found", "session_not_found")
+    assert met == {(404, code) for code in not_found}
     assert {path for path, texts in shown.items() if texts} == set()
     assert digest_account(stack.database_url, marks.owner.account_id) == before
 
