@@ -42,9 +42,10 @@ class Belongings:
 
 @dataclass(frozen=True, slots=True)
 class WellMade:
-    """What a route is sent, and what it answers to whoever may call it."""
+    """What a route is sent, and what it answers to whoever may call it; query begins with its question mark."""
 
     status: int = 200
+    query: str = ""
     body: Callable[[Belongings], Body] | None = None
 
 
@@ -107,6 +108,7 @@ REQUESTS: dict[str, WellMade] = {
     "GET /user/notifications/preferences": WellMade(),
     "GET /user/profile": WellMade(),
     "GET /user/transactions": WellMade(),
+    "GET /v1/chat/search": WellMade(query="?q=hello"),
     "GET /v1/chat/sessions": WellMade(),
     "GET /v1/chat/sessions/{session_id}": WellMade(),
     "GET /v1/chat/stats": WellMade(),
@@ -163,9 +165,10 @@ def routes_for(admits: str) -> list[DeclaredRoute]:
 
 
 def path_of(route: DeclaredRoute, belongings: Belongings) -> str:
-    """Put somebody's ids into a path."""
+    """Put somebody's ids into a path, and after it what the route has to be asked."""
     values = belongings.path_values
-    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], route.path)
+    path = re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], route.path)
+    return path + REQUESTS[name_of(route)].query
 
 
 async def send(

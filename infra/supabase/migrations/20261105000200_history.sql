@@ -62,7 +62,7 @@ create table gateway.chat_messages (
     model_id            text check (length(model_id) between 1 and 200),
     tokens              int not null check (tokens >= 0),
     size_bytes          int not null generated always as (octet_length(message::text)) stored check (size_bytes <= 262144),
-    generation_id       uuid references gateway.holds,
+    generation_id       uuid,
     generation_position int,
     search              tsvector not null generated always as (gateway.search_vector(account_id, message)) stored,
     created_at          timestamptz not null default now(),
@@ -71,7 +71,7 @@ create table gateway.chat_messages (
     check ((generation_id is null) = (generation_position is null))
 );
 comment on table gateway.chat_messages is
-    'A message of a conversation as the chat dialect has it. generation_id: it was stored by that request, and not by its owner''s own POST. Written once, never changed.';
+    'A message of a conversation as the chat dialect has it. generation_id: it was stored by that request, and not by its owner''s own POST; no reference, since it may outlive the ledger''s own row. Written once, never changed.';
 comment on column gateway.chat_messages.tokens is 'As its provider counted, or gateway.estimate_tokens.';
 create index chat_messages_by_words on gateway.chat_messages using gin (search);
 -- All that the sums of an account are made of.
