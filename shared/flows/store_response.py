@@ -12,7 +12,7 @@ from shared.core.ids import GenerationId, format_generation_id
 from shared.core.log import log_event
 from shared.core.verdicts import Refused
 from shared.flows.ask import Desk, ask_within_limits
-from shared.history.refusals import PreviousResponseNotFound, ResponseNotFound
+from shared.history.response_refusals import PreviousResponseNotFound, ResponseNotFound
 from shared.history.responses import (
     MAX_SEALED_BYTES,
     MAX_TEST_SEALED_BYTES,

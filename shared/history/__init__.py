@@ -1,1 +1,1 @@
-"""What is kept of conversations for those who had them."""
+"""What accounts keep of their conversations: chats that people store, and responses that later requests name."""

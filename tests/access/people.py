@@ -57,7 +57,16 @@ class Town:
         run_sql(tenant.database_url, MAKE_PAYMENT, payment_id, tenant.account_id)
         # Its code is made when it is looked at first.
         assert (await holder.call("GET", "/referral")).status == 200
-        belongings = Belongings(key.id, answer.generation_id, stored.json["id"], model.id, payment_id, person.secret)
+        session_id = await self._keep_a_chat(holder)
+        belongings = Belongings(
+            key_id=key.id,
+            generation_id=answer.generation_id,
+            response_id=stored.json["id"],
+            model_id=model.id,
+            payment_id=payment_id,
+            session_id=session_id,
+            token=person.secret,
+        )
         return Owner(tenant.account_id, tenant.database_url, holder, person, belongings)
 
     async def sign_in(self, who: str, email: str | None = None) -> Holder:
@@ -66,6 +75,14 @@ class Town:
         answer = await stranger.call("POST", "/auth/privy", {"identity_token": self.privy.identity(who, email)})
         assert answer.status == 200, answer.raw
         return Holder(self.gateway, self.privy.access(who), answer.json["user"]["id"])
+
+    async def _keep_a_chat(self, holder: Holder) -> str:
+        answer = await holder.call("POST", "/v1/chat/sessions", {"title": f"chat {secrets.token_hex(6)}"})
+        assert answer.status == 201, answer.raw
+        session_id: str = answer.json["id"]
+        said = {"role": "user", "content": f"hello {secrets.token_hex(6)}"}
+        assert (await holder.call("POST", f"/v1/chat/sessions/{session_id}/messages", said)).status == 201
+        return session_id
 
     async def _rotate(self, holder: Holder, key: Holder) -> None:
         run_sql(self.tenant.database_url, MAKE_DUE, number_of(key.id))

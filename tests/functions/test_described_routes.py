@@ -17,6 +17,7 @@ from functions.account.app import app as account
 from functions.billing.app import app as billing
 from functions.catalog.app import app as catalog
 from functions.chat.app import app as chat
+from functions.history.app import app as history
 from functions.keys.app import app as keys
 from tests.functions.chat.client import Answer, read_error
 from tests.functions.keys.client import owner_of
@@ -29,7 +30,7 @@ BOUNDED = settings(
     max_examples=12, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 CHECKS: list[CheckFunction] = [content_type_conformance, response_schema_conformance]
-APPS = (account, billing, catalog, chat, keys)
+APPS = (account, billing, catalog, chat, history, keys)
 WITH_INPUT = {
     "GET /models",
     "GET /v1/models",
@@ -46,6 +47,11 @@ WITH_INPUT = {
     "PATCH /user/api-keys/{key_id}",
     "POST /user/api-keys/{key_id}/rotate",
     "GET /user/api-keys/usage",
+    "POST /v1/chat/sessions",
+    "PATCH /v1/chat/sessions/{session_id}",
+    "POST /v1/chat/sessions/{session_id}/messages",
+    "GET /v1/chat/search",
+    "POST /v1/chat/search",
 }
 
 
