@@ -25,6 +25,7 @@ SHAPED = {
     "GATEWAY_URL": "https://gateway.test",
     "APP_URL": "https://app.gateway.test",
     "STRIPE_URL": "https://stripe.test",
+    "STRIPE_WEBHOOK_SECRET": "whsec_of_no_matter_to_anybody",
     "STRIPE_AUTOMATIC_TAX": "true",
     "RESEND_URL": "https://resend.test",
     "EMAIL_FROM": "Gateway <gateway@gateway.test>",
