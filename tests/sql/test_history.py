@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -26,6 +27,10 @@ MISCOUNTED = """
 NARROW = """
     create or replace function gateway.chat_bounds() returns gateway.chat_bounds
     language sql immutable as $$ select row({}, {}, {}, {}, 262144)::gateway.chat_bounds $$
+"""
+RESPONSES = """
+    select (select count(*) from gateway.stored_responses where account_id = quota.account_id), stored_bytes
+      from gateway.quota_usage as quota where account_id = %s
 """
 LEFT = """
     select count(*) from (select account_id from gateway.chat_sessions
@@ -187,6 +192,27 @@ def test_turning_retention_off_erases_what_completions_left_and_not_what_its_own
     later = append(books, customer.admitted(tokens=1), session_id, *turn("question", "answer"))
     assert (later["outcome"], said(books, session_id)) == ("not_kept", ["my own", "still my own"])
     assert_counts_add_up(customer)
+
+
+def keep_nothing(customer: Customer) -> None:
+    caller = customer.caller(scope="account:write")
+    changed = customer.books.call("update_profile", caller=caller, changes={"is_zero_retention": True})
+    assert changed["verdict"] == "profile"
+
+
+def end(customer: Customer) -> None:
+    customer.books.rows("select gateway.erase_account(%s, gateway.clock())", customer.account_id)
+
+
+@pytest.mark.parametrize("erase", [keep_nothing, end])
+def test_what_a_completion_left_is_erased_wherever_it_was_left(books: Books, erase: Callable[[Customer], None]) -> None:
+    customer = keeper(books, credit=1000)
+    session_id, generation_id = new_session(customer), customer.admitted(tokens=1)
+    assert append(books, generation_id, session_id, *turn("question", "answer"))["outcome"] == "stored"
+    stored = books.call("store_response", generation_id=generation_id, previous_id=None, content="sealed")
+    assert (stored["verdict"], books.rows(RESPONSES, customer.account_id)) == ("stored", [(1, 6)])
+    erase(customer)
+    assert (said(books, session_id), books.rows(RESPONSES, customer.account_id)) == ([], [(0, 0)])
 
 
 def test_bounds_hold_and_say_their_numbers(own_ledger: Books) -> None:
