@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from functions.chat import generations, routes
+from functions.chat import generations, messages, responses, routes
 from functions.chat.resources import ChatResources
 from shared.clients.database import Database
 from shared.clients.fernet import Sealer
@@ -19,6 +19,8 @@ from shared.core.clock import wall_clock_ms
 from shared.core.settings import ChatSettings
 from shared.flows.ask import Desk
 from shared.flows.inference import Inference, configure_providers
+from shared.flows.store_response import Archive
+from shared.history.responses import StoredResponses
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
@@ -60,11 +62,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 sees_hang_ups=settings.address_source.tells_of_hang_ups,
                 sealer=Sealer(settings.secret_keys, purpose="kept answers"),
             ),
+            archive=Archive(StoredResponses(desk.database), Sealer(settings.secret_keys, purpose="stored responses")),
         )
         yield
 
 
 router = APIRouter()
 router.include_router(routes.router)
+router.include_router(messages.router)
+router.include_router(responses.router)
 router.include_router(generations.router)
-app = create_app("chat", router, lifespan)
+app = create_app("chat", router, lifespan, dialects=(messages.DIALECT, responses.DIALECT))

@@ -4,15 +4,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.chat.answering import answer_chat
 from functions.chat.resources import resources_of
 from functions.chat.schemas import CHAT_OPENAPI, read_chat_request
-from shared.flows.complete_chat import complete_chat
-from shared.flows.stream_chat import stream_chat
 from shared.web.access import requires
-from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.retries import read_claim
-from shared.web.streaming import EventSink, EventStream
 
 router = APIRouter()
 
@@ -25,12 +22,4 @@ async def create_chat_completion(request: Request) -> Response:
     caller = await resources.authenticator.caller_of(request)
     body = await read_json_object(request)
     chat = read_chat_request(body, await read_claim(request, resources.settings.secret_keys))
-    if chat.is_stream:
-
-        async def produce(sink: EventSink) -> None:
-            await stream_chat(resources.inference, caller, chat, sink)
-
-        return EventStream(produce)
-    headers = context_of(request.scope).answer_headers
-    answer = await complete_chat(resources.inference, caller, chat, headers)
-    return Response(answer, media_type="application/json")
+    return await answer_chat(request, resources.inference, caller, chat)

@@ -18,8 +18,10 @@ from pydantic import (
 )
 
 from shared.core.ids import ModelId, ProviderSlug
-from shared.flows.chat_request import ChatRequest
+from shared.flows.chat_request import AnswerStorage, ChatRequest
 from shared.ledger.types import Claim
+from shared.providers.chat_dialect import ChatDialect
+from shared.providers.dialect import Dialect
 from shared.routing.types import DataCollection, Preferences, Sort
 from shared.web.errors import invalid_request
 from shared.web.openapi import OnDemand, body_of
@@ -133,8 +135,15 @@ class ChatBody(_Fields):
 CHAT_OPENAPI = OnDemand(lambda: body_of(ChatBody))
 
 
-def read_chat_request(body: Mapping[str, Any], claim: Claim | None) -> ChatRequest:
+def read_chat_request(
+    body: Mapping[str, Any],
+    claim: Claim | None,
+    dialect: Dialect | None = None,
+    storage: AnswerStorage | None = None,
+) -> ChatRequest:
     """Check the fields that we read; claim is how the request is known again.
+
+    dialect: the client's, None where it is chat; storage: where its answer is stored for later requests
 
     raises  InvalidRequest naming the first field that is not as the contract has it
     """
@@ -156,9 +165,14 @@ def read_chat_request(body: Mapping[str, Any], claim: Claim | None) -> ChatReque
             fields.thinking.budget_tokens or 0 if fields.thinking else 0,
         ),
         is_stream=bool(fields.stream),
-        is_usage_wanted=bool(fields.stream_options and fields.stream_options.include_usage),
         claim=claim,
+        dialect=dialect or ChatDialect(is_usage_wanted=_is_usage_wanted(fields.stream_options)),
+        storage=storage,
     )
+
+
+def _is_usage_wanted(options: StreamOptions | None) -> bool:
+    return options is not None and bool(options.include_usage)
 
 
 def _preferences(provider: str | ProviderPreferences | None) -> Preferences:

@@ -8,6 +8,9 @@ from typing import Literal, NewType
 AccountId = NewType("AccountId", int)
 KeyId = NewType("KeyId", int)
 PriceId = NewType("PriceId", int)
+# A conversation that an account keeps, and a message of one.
+ChatSessionId = NewType("ChatSessionId", int)
+ChatMessageId = NewType("ChatMessageId", int)
 ModelId = NewType("ModelId", str)
 ProviderSlug = NewType("ProviderSlug", str)
 RequestId = NewType("RequestId", str)
@@ -21,6 +24,7 @@ KeyEnvironment = Literal["live", "test", "staging", "development"]
 _GENERATION_ID = re.compile(r"gen_([0-9a-f]{32})", re.ASCII)
 # The database counts in 64 bits.
 _KEY_ID = re.compile(r"key_([1-9]\d{0,17})", re.ASCII)
+_CHAT_SESSION_ID = re.compile(r"sess_([1-9]\d{0,17})", re.ASCII)
 
 
 def new_generation_id() -> GenerationId:
@@ -48,6 +52,22 @@ def parse_key_id(text: str) -> KeyId | None:
     """Read an id as `format_key_id` prints it; None for anything else."""
     match = _KEY_ID.fullmatch(text)
     return None if match is None else KeyId(int(match[1]))
+
+
+def format_chat_session_id(session_id: ChatSessionId) -> str:
+    """Print the id of a conversation as the API shows it: `sess_42`."""
+    return f"sess_{session_id}"
+
+
+def parse_chat_session_id(text: str) -> ChatSessionId | None:
+    """Read an id as `format_chat_session_id` prints it; None for anything else."""
+    match = _CHAT_SESSION_ID.fullmatch(text)
+    return None if match is None else ChatSessionId(int(match[1]))
+
+
+def format_chat_message_id(message_id: ChatMessageId) -> str:
+    """Print the id of a stored message as the API shows it: `msg_42`."""
+    return f"msg_{message_id}"
 
 
 def format_user_id(account_id: AccountId) -> str:

@@ -117,6 +117,10 @@ class KeysSettings(DeskSettings):
     """What the function of people's keys needs."""
 
 
+class HistorySettings(DeskSettings):
+    """What the function of people's stored chats needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountSettings(DeskSettings):
     """What the function of people's accounts needs; mail: None where no e-mail is sent."""

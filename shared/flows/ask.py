@@ -76,6 +76,18 @@ async def ask_within_limits[Answer: Told](
     return answer
 
 
+async def check_caller(desk: Desk, caller: Caller, answer_headers: dict[str, str]) -> None:
+    """Count a request that asks nothing of the database but whether its caller may make it.
+
+    raises  as ask_within_limits
+    """
+
+    async def ask() -> PolicyTold | Refused:
+        return await _tell_policy(desk.database, "check_caller", caller)
+
+    await ask_within_limits(desk, caller, ask, answer_headers)
+
+
 async def turn_away(limiter: Limiter, caller: Caller, refused: Refused) -> GatewayError | None:
     """Return what is said to a caller who may be anybody, and have him use up no limits but those of his address.
 
@@ -127,9 +139,12 @@ async def _count_beforehand(
 
 async def _read_policy(database: Database, caller: Caller) -> PolicyTold | Refused:
     # What he wants to do is not judged here: who may not is refused, and written down, by the function that does it.
-    anything = msgspec.structs.replace(caller, scope=None)
+    return await _tell_policy(database, "read_policy", msgspec.structs.replace(caller, scope=None))
+
+
+async def _tell_policy(database: Database, function: str, caller: Caller) -> PolicyTold | Refused:
     answer: type[PolicyTold | Refused] = PolicyTold | Refused  # type: ignore[assignment]
-    return await database.call("read_policy", {"p_caller": anything.to_json()}, answer)
+    return await database.call(function, {"p_caller": caller.to_json()}, answer)
 
 
 async def _count(

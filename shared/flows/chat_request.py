@@ -4,13 +4,13 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from shared.core.caller import Caller
 from shared.core.errors import InvalidRequest
-from shared.core.ids import ModelId, ProviderSlug, format_generation_id
+from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id
 from shared.flows.attempt_providers import Trail
 from shared.flows.inference import ConfiguredProvider, Inference
 from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
@@ -19,6 +19,7 @@ from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
 from shared.ledger.late import LookUp
 from shared.ledger.refusals import answer_not_stored
 from shared.ledger.types import Bounds, Claim, Offer, Replay, RequestFacts
+from shared.providers.dialect import Dialect
 from shared.providers.openai_chat import build_request
 from shared.providers.request_counts import RequestCounts, count_request
 from shared.providers.request_fields import refuse_unpriced_fields
@@ -41,12 +42,24 @@ GENERATION_ID_HEADER = "X-Generation-Id"
 _UPSTREAM_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
+class AnswerStorage(Protocol):
+    """Stores an answer beyond its delivery."""
+
+    async def keep(self, generation_id: GenerationId) -> None:
+        """Store what the dialect has answered, if it came to its end.
+
+        policy  never raises for the store: the client has its answer, and is told later that it is not stored
+        """
+        ...
+
+
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The request's body and the fields of it that we read.
+    """The request's body in chat's dialect, whatever the client's own is, and the fields of it that we read.
 
     models: the model asked for, then its fallbacks; max_output_tokens: per choice, None when the client does not say;
     is_reasoning_asked: the client speaks of reasoning, whatever the catalog says of the model; thinking_tokens: the
-    budget that it gives to it, 0 when it gives none; claim: how the request is known again when it comes again
+    budget that it gives to it, 0 when it gives none; claim: how the request is known again when it comes again;
+    dialect: how its client is answered; storage: where its answer is stored for later requests, None where it is not
     """
 
     body: Mapping[str, Any]
@@ -57,8 +70,9 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_reasoning_asked: bool
     thinking_tokens: int
     is_stream: bool
-    is_usage_wanted: bool
     claim: Claim | None
+    dialect: Dialect
+    storage: AnswerStorage | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,11 +1,14 @@
 """What a chat request used: as the provider reports it, or as we count it where that is missing or cannot be."""
 
+import time
+
 import msgspec
 
 from shared.core.log import log_event
 from shared.core.money import Nanos, ceil_div
 from shared.flows.chat_request import Chat
 from shared.ledger.types import Offer, Quantities, UsageSource
+from shared.providers.dialect import Used
 from shared.providers.raw_json import MalformedAnswer, decode_object
 from shared.providers.usage import (
     ImplausibleUsage,
@@ -22,11 +25,16 @@ BYTES_PER_COUNTED_TOKEN = 4
 class ResolvedUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Quantities, where they come from, and the `usage` object to show where the provider's own cannot be shown."""
 
+    report: UsageReport
     quantities: Quantities
     source: UsageSource
     reasoning_tokens: int
     reported_cost_nanos: Nanos | None
     shown: bytes
+
+    def told(self) -> Used:
+        """Return it as it is told in the answer, which ends now."""
+        return Used(report=self.report, shown=self.shown, ended_at_s=int(time.time()))
 
 
 def resolve_usage(chat: Chat, offer: Offer, raw_usage: bytes | None, output_bytes: int) -> ResolvedUsage:
@@ -67,6 +75,7 @@ def counted_output_tokens(output_bytes: int) -> int:
 
 def _resolved(chat: Chat, report: UsageReport, source: UsageSource, cost: Nanos | None, shown: bytes) -> ResolvedUsage:
     return ResolvedUsage(
+        report=report,
         quantities=Quantities(
             input_tokens=report.input_tokens,
             cached_input_tokens=report.cached_input_tokens,

@@ -7,12 +7,18 @@ from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
 from shared.flows.inference import Inference
-from shared.flows.settle_chat import Answered, close_unanswered, settle_answer, usage_if_crashed
+from shared.flows.settle_chat import (
+    Answered,
+    close_unanswered,
+    served_by,
+    settle_answer,
+    stored_meanwhile,
+    usage_if_crashed,
+)
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated
 from shared.providers.failures import classify_error
-from shared.providers.openai_chat import Completion, complete_answer, read_completion
-from shared.providers.priced import Priced
+from shared.providers.openai_chat import Completion, read_completion
 from shared.providers.raw_json import MalformedAnswer
 
 
@@ -25,7 +31,7 @@ class _Answer(msgspec.Struct, frozen=True):
 async def complete_chat(
     inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str]
 ) -> bytes:
-    """Admit the request, have the first provider that can answer it, charge it, and return the completion's JSON.
+    """Admit the request, have the first provider answer it that can, charge it, and return the answer's JSON.
 
     A retry of a request that was answered gets that answer again, and is not charged.
     answer_headers gets X-Generation-Id, X-Provider and the rate-limit headers.
@@ -45,27 +51,27 @@ async def complete_chat(
                 chat.trail,
                 deadline_s=chat.deadline_s,
             )
+        answered = _answered(chat, answer)
         is_answered = True
     finally:
         if not is_answered:
             await close_unanswered(chat)
     answer_headers["X-Provider"] = answer.offer.provider
-    return await _settle(chat, answer)
+    async with stored_meanwhile(chat):
+        settlement = await settle_answer(chat, answered)
+    return answered.ending.with_cost(None if settlement is None else settlement.cost_nanos)
 
 
-async def _settle(chat: Chat, answer: _Answer) -> bytes:
+def _answered(chat: Chat, answer: _Answer) -> Answered:
     completion = answer.completion
     resolved = resolve_usage(chat, answer.offer, completion.usage, completion.output_bytes)
-    try:
-        body = complete_answer(answer.body, usage=resolved.shown)
-    except MalformedAnswer:
-        # Readable where we looked and nowhere else: it is charged, so it is delivered as it came.
-        body = Priced(answer.body)
-    answered = Answered(
-        offer=answer.offer, resolved=resolved, outcome=Outcome.COMPLETED, upstream_id=completion.id, ending=body
+    return Answered(
+        offer=answer.offer,
+        resolved=resolved,
+        outcome=Outcome.COMPLETED,
+        upstream_id=completion.id,
+        ending=chat.request.dialect.answer(answer.body, served_by(chat, answer.offer), resolved.told()),
     )
-    settlement = await settle_answer(chat, answered)
-    return body.with_cost(None if settlement is None else settlement.cost_nanos)
 
 
 async def _stay_silent() -> None:
@@ -79,6 +85,7 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
     """
     if offer.provider == simulated.SIMULATED.slug:
         body = simulated.answer(chat.request.body)
+        chat.request.dialect.read(body)
         return _Answer(offer, body, read_completion(body))
     provider = chat.provider_of(offer)
     response = await chat.inference.upstream.post(
@@ -98,4 +105,5 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         raise AttemptFailed(classify_error(completion.error), response.status)
     if completion.choices == 0:
         raise MalformedAnswer("a completion without choices")
+    chat.request.dialect.read(body)
     return _Answer(offer, body, completion)

@@ -8,7 +8,7 @@ from shared.flows.open_stream import OpenStream
 from shared.ledger.refusals import InsufficientCredits, KeySpendLimitReached
 from shared.ledger.types import Quantities
 from shared.providers.failures import classify_error, refusal_for
-from shared.providers.openai_chat import DONE_PAYLOAD, Chunk, read_chunk, strip_usage
+from shared.providers.openai_chat import DONE_PAYLOAD, Chunk, read_chunk
 from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import Event, EventTooLarge
 
@@ -66,6 +66,8 @@ class Forwarded:
         self.refusal: GatewayError = StreamInterrupted()
         self.is_complete = False
         self.is_over = False
+        # Read for its money here, passed on in the words of the client.
+        self._pass_on = chat.request.dialect.take
         self._is_at_end = False
         self._finished: set[int] = set()
         self._text_chunks = 0
@@ -79,7 +81,7 @@ class Forwarded:
         self._waiting: list[Event] = []
 
     def take(self, events: list[Event]) -> bytes:
-        """Read events and return the bytes to pass on: all of them but usage, [DONE], and what follows an error."""
+        """Read events and return the bytes to pass on: of all but usage, [DONE], and what follows an error."""
         passed: list[bytes] = []
         for position, event in enumerate(events):
             if event.data == DONE_PAYLOAD:
@@ -201,7 +203,6 @@ class Forwarded:
         if chunk.output_bytes:
             # A report that more text follows was not the last word.
             self.raw_usage = None
-        if chunk.usage is None:
-            return event.raw
-        self.raw_usage = chunk.usage
-        return strip_usage(event.data) if chunk.has_choices else b""
+        if chunk.usage is not None:
+            self.raw_usage = chunk.usage
+        return self._pass_on(event, chunk)

@@ -4,6 +4,8 @@ from shared.accounts import refusals as accounts
 from shared.billing import refusals as billing
 from shared.core.errors import GatewayError
 from shared.core.verdicts import Refused
+from shared.history import chat_refusals as stored_chats
+from shared.history import response_refusals as stored_responses
 from shared.keys import change_refusals as key_changes
 from shared.keys import refusals as keys
 from shared.ledger import refusals as ledger
@@ -19,6 +21,8 @@ _DOMAINS = (
     trials.refusal_of,
     billing.refusal_of,
     notifications.refusal_of,
+    stored_responses.refusal_of,
+    stored_chats.refusal_of,
 )
 
 

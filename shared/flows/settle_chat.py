@@ -1,15 +1,20 @@
 """How a chat request ends in the books: settled for what it used, for nothing, later, or voided."""
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
 from shared.core.clock import elapsed_ms
+from shared.core.finish import finish
 from shared.flows.chat_request import Chat, read_upstream_id
 from shared.flows.chat_usage import ResolvedUsage, counted_input_tokens
 from shared.flows.look_up_usage import LookedUp, look_up_usage
 from shared.ledger.late import LookUp
 from shared.ledger.types import Offer, Outcome, Quantities, Settlement, Usage, UsageSource
+from shared.providers.dialect import Served
 from shared.providers.priced import Priced
 
 # Between the looks for a provider's record of an answer that was cut; it is there after a moment, or after minutes.
@@ -17,6 +22,8 @@ LOOK_UP_PAUSES_S = (0.3, 0.7, 1.0, 2.0)
 # While a client waits for the last frame, which names no cost, it is looked for once.
 LOOK_UP_PAUSES_FOR_A_CLIENT_S = (0.3,)
 LOOK_UP_TIMEOUT_S = 2.0
+# More than the database is waited for.
+STORE_DEADLINE_S = 8.0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +42,30 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 async def settle_answer(chat: Chat, answered: Answered) -> Settlement | None:
     """Charge for an answer; None when the ledger did not settle it now."""
     return await chat.meter.settle(answer_usage(chat, answered))
+
+
+@asynccontextmanager
+async def stored_meanwhile(chat: Chat) -> AsyncIterator[None]:
+    """Store an answer that later requests may name while it is settled, whatever happens to the caller."""
+    storage = chat.request.storage
+    if storage is None or not chat.meter.keeps_answer:
+        yield
+        return
+    storing = asyncio.ensure_future(finish(storage.keep(chat.meter.generation_id), deadline_s=STORE_DEADLINE_S))
+    try:
+        yield
+    finally:
+        await storing
+
+
+def served_by(chat: Chat, offer: Offer) -> Served:
+    """Return what a client is told of an answer that begins."""
+    return Served(
+        generation_id=chat.meter.generation_id,
+        model=offer.model_id,
+        input_tokens=counted_input_tokens(chat, offer),
+        began_at_s=int(time.time()),
+    )
 
 
 def answer_usage(chat: Chat, answered: Answered) -> Usage:

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from shared.clients.upstream import UpstreamCut, UpstreamTimeout
 from shared.core.caller import Caller
-from shared.core.errors import GatewayError, envelope
+from shared.core.errors import GatewayError
 from shared.core.ids import RequestId
+from shared.core.money import Nanos
 from shared.core.pulse import wait_with_pulse
 from shared.flows.attempt_providers import attempt_in_turn
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
@@ -20,13 +21,14 @@ from shared.flows.settle_chat import (
     Answered,
     answer_usage,
     close_unanswered,
+    served_by,
     settle_answer,
     settle_by_look_up,
+    stored_meanwhile,
     usage_if_crashed,
 )
 from shared.flows.stream_clock import FIRST_PING_S, PING_S, StreamClock
 from shared.ledger.types import Outcome, UsageSource
-from shared.providers.openai_chat import DONE, PING, error_event, usage_chunk
 from shared.providers.priced import Priced
 from shared.providers.sse import Event
 
@@ -66,8 +68,9 @@ async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest
 
     raises  GatewayError subclasses while nothing has been written; afterwards an error is an event
     """
+    dialect = request.dialect
     try:
-        chat = await open_chat(inference, caller, request, sink.answer_headers, lambda: sink.write(PING))
+        chat = await open_chat(inference, caller, request, sink.answer_headers, lambda: sink.write(dialect.ping()))
         if isinstance(chat, bytes):
             await _write(sink, chat, inference.deadline_s)
             return
@@ -76,10 +79,11 @@ async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest
     except GatewayError as refusal:
         if not sink.is_started:
             raise
-        await sink.write(error_event(envelope(refusal, sink.request_id)))
+        await sink.write(dialect.fail(refusal, sink.request_id, None).with_cost(None))
 
 
 async def _answer(chat: Chat, opened: OpenStream, sink: Sink) -> None:
+    chat.request.dialect.begin(served_by(chat, opened.offer))
     forwarded = Forwarded(chat, opened)
     try:
         await _forward(chat, forwarded, sink)
@@ -97,7 +101,7 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
     is_open = False
 
     async def pulse() -> None:
-        await sink.write(PING)
+        await sink.write(chat.request.dialect.ping())
 
     try:
         opened = await wait_with_pulse(
@@ -149,7 +153,7 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                 forwarded.end()
                 return
             if clock.is_ping_due and not events:
-                await _write(sink, PING, chat.remaining_s())
+                await _write(sink, chat.request.dialect.ping(), chat.remaining_s())
                 clock.note_ping()
     except UpstreamCut:
         forwarded.end()
@@ -189,24 +193,35 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
         tokens=resolved.quantities.output_tokens,
         seconds=time.monotonic() - forwarded.opened.opened_s,
     )
-    answered = Answered(
-        offer=offer,
-        resolved=resolved,
-        outcome=outcome,
-        upstream_id=forwarded.last_chunk.id if forwarded.last_chunk else "",
-        ending=_ending(chat, forwarded, resolved, sink),
-    )
-    look_up = chat.trail.look_up if sink.is_gone or not forwarded.is_complete else None
-    if look_up is not None and resolved.source is not UsageSource.PROVIDER:
-        await settle_by_look_up(chat, answer_usage(chat, answered), look_up, has_client=not sink.is_gone)
-        return answered.ending.with_cost(None)
-    settlement = await settle_answer(chat, answered)
-    return answered.ending.with_cost(None if settlement is None else settlement.cost_nanos)
+    ending = Priced(b"")
+    try:
+        ending = _ending(chat, forwarded, resolved, sink)
+    finally:
+        # Whatever became of its last words, what the provider said is charged.
+        answered = Answered(
+            offer=offer,
+            resolved=resolved,
+            outcome=outcome,
+            upstream_id=forwarded.last_chunk.id if forwarded.last_chunk else "",
+            ending=ending,
+        )
+        async with stored_meanwhile(chat):
+            cost_nanos = await _charge(chat, forwarded, answered, sink)
+    return ending.with_cost(cost_nanos)
 
 
 def _ending(chat: Chat, forwarded: Forwarded, resolved: ResolvedUsage, sink: Sink) -> Priced:
-    if not forwarded.is_complete:
-        return Priced(error_event(envelope(forwarded.refusal, sink.request_id)))
-    if not chat.request.is_usage_wanted or forwarded.last_chunk is None:
-        return Priced(DONE)
-    return usage_chunk(forwarded.last_chunk, usage=resolved.shown).followed_by(DONE)
+    dialect = chat.request.dialect
+    if forwarded.is_complete:
+        return dialect.end(forwarded.last_chunk, resolved.told())
+    return dialect.fail(forwarded.refusal, sink.request_id, resolved.told())
+
+
+async def _charge(chat: Chat, forwarded: Forwarded, answered: Answered, sink: Sink) -> Nanos | None:
+    """Settle, and return what it cost; None where that is not known yet."""
+    look_up = chat.trail.look_up if sink.is_gone or not forwarded.is_complete else None
+    if look_up is not None and answered.resolved.source is not UsageSource.PROVIDER:
+        await settle_by_look_up(chat, answer_usage(chat, answered), look_up, has_client=not sink.is_gone)
+        return None
+    settlement = await settle_answer(chat, answered)
+    return None if settlement is None else settlement.cost_nanos

@@ -21,7 +21,18 @@ _DENSE_BYTES = bytes(byte for byte in range(0x21, 0x7F) if not chr(byte).isalpha
 
 # Fields that no provider puts into a prompt, and that may be long.
 _NOT_PROMPT = frozenset(
-    {"messages", "model", "models", "provider", "session_id", "metadata", "user", "logit_bias", "stop"}
+    {
+        "messages",
+        "model",
+        "models",
+        "provider",
+        "session_id",
+        "metadata",
+        "user",
+        "logit_bias",
+        "stop",
+        "stream_options",
+    }
 )
 # Quotes, colon and comma around a key or an item, where JSON itself reaches the prompt (tools, schemas).
 _PUNCTUATION_BYTES = 4

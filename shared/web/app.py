@@ -1,5 +1,6 @@
 """How every function's application is made: its routes, its errors, its middleware and its readiness."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.web.access import access_of, every_route, public
+from shared.web.context import PathDialect
 from shared.web.errors import install_error_handlers
 from shared.web.middleware import BodyLimit, BugAnswer, RequestContext
 from shared.web.openapi import REFUSALS, describe_access
@@ -16,6 +18,7 @@ from shared.web.under_way import Lifespan, RequestsUnderWay
 # What a page may read of our answers; without this a browser hides it.
 EXPOSED_HEADERS = [
     "X-Request-Id",
+    "request-id",
     "X-Generation-Id",
     "X-Provider",
     "Idempotent-Replayed",
@@ -40,12 +43,13 @@ class Application(FastAPI):
         return description
 
 
-def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
+def create_app(group: str, router: APIRouter, lifespan: Lifespan, dialects: Sequence[PathDialect] = ()) -> FastAPI:
     """Make the application of one endpoint group.
 
     Its settings are read and its clients opened by the lifespan, so that importing it has no effect and a function
     that lacks a setting refuses to start.
 
+    dialects: of paths whose clients read refusals in another shape than OpenAI's
     raises  UndeclaredAccess when a route does not say who may call it
     """
     under_way = RequestsUnderWay()
@@ -77,7 +81,7 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, dialects=dialects)
     app.add_middleware(under_way.middleware)
     return app
 

@@ -1,4 +1,4 @@
-"""How a refusal leaves: OpenAI's envelope, with the headers that tell official clients whether to retry."""
+"""How a refusal leaves: in OpenAI's envelope or its path's own; headers tell official clients whether to retry."""
 
 import re
 
@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from shared.core.errors import GatewayError, InvalidRequest, envelope
+from shared.core.errors import GatewayError, InvalidRequest
 from shared.web.context import context_of
 
 # The name of a field, or the tag of a union.
@@ -43,7 +43,7 @@ def internal_error() -> InternalError:
 
 
 def error_response(error: GatewayError, scope: Scope) -> Response:
-    """Return the answer to a refused request; a 401 names the scheme, as every one must.
+    """Return the answer to a refused request, in the dialect of its path; a 401 names the scheme, as every one must.
 
     source  https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2
     """
@@ -54,7 +54,7 @@ def error_response(error: GatewayError, scope: Scope) -> Response:
         # Who is not known has no limits: those that the limiter has of a key would tell that there was one.
         for name in [name for name in context.answer_headers if name.startswith("x-ratelimit-")]:
             del context.answer_headers[name]
-    return JSONResponse(envelope(error, context.request_id), error.status, headers)
+    return JSONResponse(context.error_body(error), error.status, headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -1,5 +1,7 @@
 """What happens around every request, as plain ASGI: a middleware that buffers would hold streams back."""
 
+from collections.abc import Sequence
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -8,7 +10,7 @@ from shared.core.errors import GatewayError
 from shared.core.ids import new_request_id
 from shared.core.log import describe_bug, log_event, request_id_in_context
 from shared.core.redaction import without_secrets
-from shared.web.context import AnswerContext, put_context
+from shared.web.context import AnswerContext, PathDialect, put_context
 from shared.web.errors import error_response, internal_error
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -29,15 +31,17 @@ class BodyTooLarge(GatewayError):
 class RequestContext:
     """Gives the request its id, its answer's gathered headers, one log line, and 500 for a bug."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, dialects: Sequence[PathDialect] = ()) -> None:
         self._app = app
+        self._dialects = tuple(dialects)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = AnswerContext(request_id=new_request_id())
+        dialect = next((dialect for dialect in self._dialects if dialect.speaks_at(scope["path"])), None)
+        context = AnswerContext(request_id=new_request_id(), dialect=dialect)
         put_context(scope, context)
         token = request_id_in_context.set(context.request_id)
         status: int | None = None
@@ -48,6 +52,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = context.request_id
+                if dialect is not None and dialect.request_id_header is not None:
+                    headers[dialect.request_id_header] = context.request_id
                 for name, value in context.answer_headers.items():
                     headers.setdefault(name, value)
             await send(message)

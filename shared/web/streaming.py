@@ -51,10 +51,18 @@ class EventSink:
 
 
 class EventStream(Response):
-    """The response whose body `produce` writes; a refusal before the first byte is an ordinary error answer."""
+    """The response whose body `produce` writes; a refusal before the first byte is an ordinary error answer.
 
-    def __init__(self, produce: Callable[[EventSink], Awaitable[None]]) -> None:
+    error_event: how a client is told of a bug in the middle, if not as OpenAI does
+    """
+
+    def __init__(
+        self,
+        produce: Callable[[EventSink], Awaitable[None]],
+        error_event: Callable[[GatewayError, RequestId], bytes] | None = None,
+    ) -> None:
         self._produce = produce
+        self._error_event = error_event or _event
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +76,7 @@ class EventStream(Response):
             if not sink.is_started:
                 raise
             log_event("stream_crashed", level="error", error=describe_bug(bug))
-            await sink.write(_event(internal_error(), context.request_id))
+            await sink.write(self._error_event(internal_error(), context.request_id))
         finally:
             watch.cancel()
         await sink.close()

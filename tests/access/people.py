@@ -42,20 +42,31 @@ class Town:
     privy: PrivyTokens
 
     async def new_owner(self, email: str | None = None, *, credit_nanos: int = 10 * NANOS_PER_DOLLAR) -> Owner:
-        """Make an account whose key has every scope, a request it has paid for, and a key with a secret to collect."""
+        """Make an account whose key has every scope, with an answer, a stored response, and a secret to collect."""
         tenant, model = self.tenant(limits=ROOMY, credit_nanos=credit_nanos), self.make_model("tokens=2")
         who = new_privy_id()
         run_sql(tenant.database_url, SET_PERSON, who, tenant.account_id)
         person, holder = await self.sign_in(who, email), owner_of(self.gateway, tenant)
         answer = await holder.complete(model, headers={"Idempotency-Key": "kept"})
         assert answer.status == 200, answer.raw
+        stored = await holder.call("POST", "/v1/responses", {"model": model.id, "input": "Hello"})
+        assert stored.status == 200, stored.raw
         key = await holder.make(name="to act on", rotate_every_days=7)
         await self._rotate(holder, key)
         payment_id = f"pi_{secrets.token_hex(12)}"
         run_sql(tenant.database_url, MAKE_PAYMENT, payment_id, tenant.account_id)
         # Its code is made when it is looked at first.
         assert (await holder.call("GET", "/referral")).status == 200
-        belongings = Belongings(key.id, answer.generation_id, model.id, payment_id, person.secret)
+        session_id = await self._keep_a_chat(holder)
+        belongings = Belongings(
+            key_id=key.id,
+            generation_id=answer.generation_id,
+            response_id=stored.json["id"],
+            model_id=model.id,
+            payment_id=payment_id,
+            session_id=session_id,
+            token=person.secret,
+        )
         return Owner(tenant.account_id, tenant.database_url, holder, person, belongings)
 
     async def sign_in(self, who: str, email: str | None = None) -> Holder:
@@ -64,6 +75,14 @@ class Town:
         answer = await stranger.call("POST", "/auth/privy", {"identity_token": self.privy.identity(who, email)})
         assert answer.status == 200, answer.raw
         return Holder(self.gateway, self.privy.access(who), answer.json["user"]["id"])
+
+    async def _keep_a_chat(self, holder: Holder) -> str:
+        answer = await holder.call("POST", "/v1/chat/sessions", {"title": f"chat {secrets.token_hex(6)}"})
+        assert answer.status == 201, answer.raw
+        session_id: str = answer.json["id"]
+        said = {"role": "user", "content": f"hello {secrets.token_hex(6)}"}
+        assert (await holder.call("POST", f"/v1/chat/sessions/{session_id}/messages", said)).status == 201
+        return session_id
 
     async def _rotate(self, holder: Holder, key: Holder) -> None:
         run_sql(self.tenant.database_url, MAKE_DUE, number_of(key.id))

@@ -20,8 +20,10 @@ class Belongings:
 
     key_id: str
     generation_id: str
+    response_id: str
     model_id: str
     payment_id: str
+    session_id: str
     token: str = field(repr=False)
 
     @property
@@ -32,6 +34,8 @@ class Belongings:
             "generation_id": self.generation_id,
             "model_id": self.model_id,
             "payment_id": self.payment_id,
+            "response_id": self.response_id,
+            "session_id": self.session_id,
             "plan_id": "dev",
             # One that erases nothing of what the intruders have.
             "name": "key_rotation",
@@ -40,9 +44,10 @@ class Belongings:
 
 @dataclass(frozen=True, slots=True)
 class WellMade:
-    """What a route is sent, and what it answers to whoever may call it."""
+    """What a route is sent, and what it answers to whoever may call it; query begins with its question mark."""
 
     status: int = 200
+    query: str = ""
     body: Callable[[Belongings], Body] | None = None
 
 
@@ -50,7 +55,11 @@ def _sent(**body: Any) -> Callable[[Belongings], Body]:
     return lambda _: body
 
 
-_CHAT = WellMade(body=lambda belongings: {"model": belongings.model_id, "messages": HELLO})
+def _said(belongings: Belongings) -> Body:
+    return {"model": belongings.model_id, "messages": HELLO}
+
+
+_CHAT = WellMade(body=_said)
 _SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
 _CHANGE_KEY = WellMade(body=_sent(max_requests=7))
 _BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
@@ -58,16 +67,21 @@ _BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
 _CODE = WellMade(status=403, body=_sent(code="nobody-s"))
 # Stripe has not signed it.
 _UNSIGNED = WellMade(status=400, body=_sent(type="payment_intent.succeeded"))
+_SEARCH = WellMade(body=_sent(query="hello"))
+_CHANGE_SESSION = WellMade(body=_sent(title="another"))
+_NEW_SESSION = WellMade(status=201, body=_sent(title="one more", model="some/model"))
 _CHANGE_PROFILE = WellMade(body=_sent(name="Somebody Else", preferences={"theme": "dark"}))
 
 REQUESTS: dict[str, WellMade] = {
     "DELETE /user/account": WellMade(status=204, body=_sent(confirmation="DELETE_ACCOUNT")),
     "DELETE /user/api-keys/{key_id}": WellMade(status=204),
+    "DELETE /v1/chat/sessions/{session_id}": WellMade(status=204),
     "DELETE /v1/generations/{generation_id}/answer": WellMade(status=204),
     "GET /api/stripe/payments": WellMade(),
     "GET /api/stripe/payments/{payment_id}": WellMade(),
     "GET /billing/payments": WellMade(),
     "GET /billing/payments/{payment_id}": WellMade(),
+    "GET /chat/sessions": WellMade(),
     "GET /coupons/history": WellMade(),
     "GET /health": WellMade(),
     "GET /healthz": WellMade(),
@@ -100,20 +114,28 @@ REQUESTS: dict[str, WellMade] = {
     "GET /user/notifications/preferences": WellMade(),
     "GET /user/profile": WellMade(),
     "GET /user/transactions": WellMade(),
+    "GET /v1/chat/search": WellMade(query="?q=hello"),
+    "GET /v1/chat/sessions": WellMade(),
+    "GET /v1/chat/sessions/{session_id}": WellMade(),
+    "GET /v1/chat/stats": WellMade(),
     "GET /v1/generations/{generation_id}": WellMade(),
     "GET /v1/key": WellMade(),
     "GET /v1/models": WellMade(),
     "GET /v1/models/{model_id:path}": WellMade(),
     "GET /v1/providers": WellMade(),
+    "DELETE /v1/responses/{response_id}": WellMade(),
+    "GET /v1/responses/{response_id}": WellMade(),
     "HEAD /healthz": WellMade(),
     "PATCH /user/api-keys/{key_id}": _CHANGE_KEY,
     "PATCH /user/profile": _CHANGE_PROFILE,
+    "PATCH /v1/chat/sessions/{session_id}": _CHANGE_SESSION,
     "POST /api/stripe/checkout": _BUY,
     "POST /api/stripe/webhook": _UNSIGNED,
     "POST /auth": _SIGN_IN,
     "POST /auth/privy": _SIGN_IN,
     "POST /billing/checkout": _BUY,
     "POST /billing/portal": WellMade(body=_sent()),
+    "POST /chat/sessions": _NEW_SESSION,
     "POST /coupons/redeem": _CODE,
     "POST /internal/jobs/{name}": WellMade(),
     "POST /referral/apply": _CODE,
@@ -125,10 +147,17 @@ REQUESTS: dict[str, WellMade] = {
     # He has signed in without an address.
     "POST /user/notifications/test": WellMade(status=409),
     "POST /v1/chat/completions": _CHAT,
+    "POST /v1/chat/search": _SEARCH,
+    "POST /v1/chat/sessions": _NEW_SESSION,
+    "POST /v1/chat/sessions/{session_id}/messages": WellMade(status=201, body=_sent(role="user", content="hello")),
+    "POST /v1/messages": WellMade(body=lambda belongings: {**_said(belongings), "max_tokens": 20}),
+    "POST /v1/messages/count_tokens": _CHAT,
+    "POST /v1/responses": WellMade(body=lambda belongings: {"model": belongings.model_id, "input": HELLO}),
     "POST /webhooks/stripe": _UNSIGNED,
     "PUT /user/api-keys/{key_id}": _CHANGE_KEY,
     "PUT /user/notifications/preferences": WellMade(body=_sent(emails={"news": True}, low_balance_threshold="3.00")),
     "PUT /user/profile": _CHANGE_PROFILE,
+    "PUT /v1/chat/sessions/{session_id}": _CHANGE_SESSION,
 }
 
 
@@ -147,9 +176,10 @@ def routes_for(admits: str) -> list[DeclaredRoute]:
 
 
 def path_of(route: DeclaredRoute, belongings: Belongings) -> str:
-    """Put somebody's ids into a path."""
+    """Put somebody's ids into a path, and after it what the route has to be asked."""
     values = belongings.path_values
-    return re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], route.path)
+    path = re.sub(r"\{(\w+)(?::path)?\}", lambda found: values[found[1]], route.path)
+    return path + REQUESTS[name_of(route)].query
 
 
 async def send(

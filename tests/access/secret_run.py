@@ -55,6 +55,7 @@ class SecretRun:
             key_id, key = await self._make_keys(person)
             await self._rotate(person, key_id, key)
             await self._chat(self._paying_key())
+            await self._speak_otherwise(self._paying_key())
             await self._fail(key, person)
             await self._settle_late(self._paying_key())
             await self._revoke(person, key_id)
@@ -127,6 +128,17 @@ class SecretRun:
             assert (await self._call("POST", PATH, sdk, asked)).status == 200
             for script in FAILURES:
                 await self._call("POST", PATH, again, self._prompt(script, stream=is_stream))
+
+    async def _speak_otherwise(self, key: str) -> None:
+        for is_stream in (False, True):
+            asked = self._prompt(f"tokens={TOKENS}")
+            said = {"model": asked["model"], "stream": is_stream}
+            stored = await self._call("POST", "/v1/responses", bearer(key), {**said, "input": asked["messages"]})
+            assert stored.status == 200, stored.raw
+            turns = {"max_tokens": 2 * TOKENS, "messages": asked["messages"][1:]}
+            assert (await self._call("POST", "/v1/messages", {"x-api-key": key}, {**said, **turns})).status == 200
+            stored_id = "resp_" + stored.generation_id.removeprefix("gen_")
+            assert (await self._call("GET", f"/v1/responses/{stored_id}", bearer(key))).status == 200
 
     async def _fail(self, key: str, person: str) -> None:
         mistyped, unknown, paying = key[:-4] + "0000", key[:20] + key[20:][::-1], self._paying_key()

@@ -15,7 +15,15 @@ ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([a-z_]+)` \| (\d{3}) \| (yes|no) \| .+ \|$", re.MULTILINE)
 SQL_REFUSAL = re.compile(r"gateway\.refusal\((\d{3}), '([a-z_]+)'")
 # Answered to our own flows alone; a customer never sees them.
-INTERNAL = {"unknown_hold", "hold_ended", "hold_voided", "zero_amount", "unknown_account", "account_deleted"}
+INTERNAL = {
+    "unknown_hold",
+    "hold_ended",
+    "hold_voided",
+    "zero_amount",
+    "unknown_account",
+    "account_deleted",
+    "response_not_stored",
+}
 # Of a sweep that nobody waits for.
 OF_JOBS = {"hint_unreadable"}
 

@@ -63,13 +63,13 @@ async def ask(gateway: RunningGateway, tenant: Tenant, model: TestModel | str, /
     return await post(gateway.url, {"model": name, "messages": HELLO, **fields}, tenant.headers)
 
 
-async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
+async def post(url: str, body: object, headers: Mapping[str, str], path: str = PATH) -> Answer:
     """Send a body, bytes as they are, anything else as JSON."""
     data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
     headers = {"Content-Type": "application/json", **headers}
     async with (
         aiohttp.ClientSession(timeout=TIMEOUT) as session,
-        session.post(url + PATH, data=data, headers=headers) as response,
+        session.post(url + path, data=data, headers=headers) as response,
     ):
         return Answer(response.status, response.headers.copy(), await response.read())
 
@@ -77,8 +77,8 @@ async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
 def read_error(answer: Answer) -> dict[str, Any]:
     """Check an error answer against the contract and return the error."""
     body = answer.json
-    assert set(body) == {"error"}
-    error: dict[str, Any] = body["error"]
+    error: dict[str, Any] = _read_anthropic_s(answer) if "type" in body else body["error"]
+    assert "type" in body or set(body) == {"error"}
     assert set(error) == {"message", "type", "code", "param", "request_id", "retryable"}
     assert error["request_id"] == answer.headers["X-Request-Id"]
     assert answer.headers["x-should-retry"] == ("true" if error["retryable"] else "false")
@@ -87,6 +87,25 @@ def read_error(answer: Answer) -> dict[str, Any]:
     assert "secret-provider-detail" not in answer.raw.decode()
     assert "Traceback" not in answer.raw.decode()
     return error
+
+
+def _read_anthropic_s(answer: Answer) -> dict[str, Any]:
+    """Return an error in Anthropic's shape in the contract's."""
+    body = answer.json
+    assert set(body) == {"type", "error", "request_id"}
+    assert body["type"] == "error"
+    assert body["request_id"] == answer.headers["request-id"]
+    error = body["error"]
+    assert set(error) == {"type", "message", "details"}
+    details = error["details"]
+    return {
+        "message": error["message"],
+        "type": error["type"],
+        "code": details["error_code"],
+        "param": details["param"],
+        "request_id": body["request_id"],
+        "retryable": details["retryable"],
+    }
 
 
 def read_payloads(raw: bytes) -> list[str]:

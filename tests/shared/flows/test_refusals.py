@@ -15,6 +15,7 @@ NEVER_SHOWN = {
     "unknown_account",
     "zero_amount",
     "account_deleted",
+    "response_not_stored",
     # Said by the limiter and by admission alike, in the words of shared.keys.
     InvalidApiKey.code,
 }
@@ -35,6 +36,8 @@ NUMBERS: dict[str, int | str] = {
     "interval": "month",
     "min_cents": 500,
     "max_cents": 500_000,
+    "messages": 200_000,
+    "size_bytes": 268_435_456,
 }
 # Those that mend themselves by waiting.
 RETRYABLE = {"idempotency_in_progress", "test_email_too_soon"}

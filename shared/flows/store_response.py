@@ -1,0 +1,165 @@
+"""Responses that are stored: kept when they end, found by a request that continues them, shown and erased."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from shared.clients.fernet import Sealer
+from shared.core.caller import Caller
+from shared.core.errors import InvalidRequest, StoreUnavailable
+from shared.core.ids import GenerationId, format_generation_id
+from shared.core.log import log_event
+from shared.core.verdicts import Refused
+from shared.flows.ask import Desk, ask_within_limits
+from shared.history.response_refusals import PreviousResponseNotFound, ResponseNotFound
+from shared.history.responses import (
+    MAX_SEALED_BYTES,
+    MAX_TEST_SEALED_BYTES,
+    Item,
+    ResponseDeleted,
+    SealedConversation,
+    SealedResponse,
+    StoredResponse,
+    StoredResponses,
+    open_response,
+    parse_item_id,
+    parse_response_id,
+    seal_response,
+)
+from shared.providers.responses.dialect import ResponsesDialect
+from shared.providers.responses.output import priced_object, usage_object
+from shared.providers.responses.request import References, Translated
+from shared.providers.usage import UsageReport
+
+# Of responses whose items a request refers to, beside those that it continues.
+MAX_NAMED_RESPONSES = 100
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """Where responses are stored, and how they are sealed."""
+
+    responses: StoredResponses
+    sealer: Sealer
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True):
+    """What was stored of what a request names: the conversation that it continues, and single items by their id."""
+
+    items: Sequence[Item] = ()
+    named: Mapping[str, Item] = {}
+
+
+class ResponseStorage:
+    """Stores the answer of one request."""
+
+    def __init__(self, archive: Archive, caller: Caller, dialect: ResponsesDialect, translated: Translated) -> None:
+        self._archive = archive
+        self._max_sealed_bytes = MAX_TEST_SEALED_BYTES if caller.environment == "test" else MAX_SEALED_BYTES
+        self._dialect = dialect
+        self._translated = translated
+
+    async def keep(self, generation_id: GenerationId) -> None:
+        """Store a response that came to its end.
+
+        policy  open: the client has its answer; where it cannot be stored, a request that names it is told so
+        """
+        response = self._dialect.response
+        if response is None:
+            return
+        sealed = self._seal(response, self._dialect.usage)
+        if sealed is None:
+            _log_not_stored(generation_id, "too_large")
+            return
+        previous = self._translated.echo["previous_response_id"]
+        previous_id = None if previous is None else parse_response_id(previous)
+        try:
+            answer = await self._archive.responses.store(generation_id, previous_id, sealed)
+        except StoreUnavailable:
+            _log_not_stored(generation_id, "store_unavailable")
+            return
+        if isinstance(answer, Refused):
+            _log_not_stored(generation_id, str(answer.numbers.get("reason", answer.code)))
+
+    def _seal(self, response: dict[str, Any], usage: UsageReport | None) -> str | None:
+        shown = {**response, "usage": None if usage is None else usage_object(usage)}
+        stored = StoredResponse(response=shown, input_items=self._translated.input_items)
+        return seal_response(self._archive.sealer, stored, max_sealed_bytes=self._max_sealed_bytes)
+
+
+async def find_earlier(
+    desk: Desk, archive: Archive, caller: Caller, references: References, answer_headers: dict[str, str]
+) -> Earlier:
+    """Look up what a request names of its account's stored responses; one that names nothing asks nobody.
+
+    raises  PreviousResponseNotFound, ConversationTooLarge, InvalidRequest; what ask_within_limits raises
+    """
+    item_ids = [parse_item_id(item_id) for item_id in references.item_ids]
+    named_ids = list(dict.fromkeys(item_id for item_id in item_ids if item_id is not None))
+    if references.previous_response_id is None and not named_ids:
+        return Earlier()
+    if len(named_ids) > MAX_NAMED_RESPONSES:
+        raise InvalidRequest(f"input: items of at most {MAX_NAMED_RESPONSES} responses can be named.", param="input")
+    previous_id = None
+    if references.previous_response_id is not None:
+        previous_id = parse_response_id(references.previous_response_id)
+        if previous_id is None:
+            raise PreviousResponseNotFound("An id is written as a response's `id` shows it: resp_ and 32 digits.")
+
+    async def ask() -> SealedConversation | Refused:
+        return await archive.responses.read_conversation(caller, previous_id, named_ids)
+
+    found = await ask_within_limits(desk, caller, ask, answer_headers)
+    earlier = [open_response(archive.sealer, sealed) for sealed in found.earlier]
+    if None in earlier:
+        raise PreviousResponseNotFound("A response before this one cannot be opened any more. Send all as `input`.")
+    named = [open_response(archive.sealer, sealed) for sealed in found.named]
+    return Earlier(
+        items=[item for stored in earlier if stored is not None for item in stored.items],
+        named={item["id"]: item for stored in named if stored is not None for item in stored.items if "id" in item},
+    )
+
+
+async def show_response(
+    desk: Desk, archive: Archive, caller: Caller, response_id: str, answer_headers: dict[str, str]
+) -> bytes:
+    """Return a stored response's JSON.
+
+    raises  ResponseNotFound; what ask_within_limits raises
+    """
+    generation_id = _read_id(response_id)
+
+    async def ask() -> SealedResponse | Refused:
+        return await archive.responses.read(caller, generation_id)
+
+    found = await ask_within_limits(desk, caller, ask, answer_headers)
+    stored = open_response(archive.sealer, found.content)
+    if stored is None:
+        raise ResponseNotFound
+    return priced_object(stored.response).with_cost(found.cost_nanos)
+
+
+async def erase_response(
+    desk: Desk, archive: Archive, caller: Caller, response_id: str, answer_headers: dict[str, str]
+) -> None:
+    """Erase a stored response, and what is kept of it for a retry.
+
+    raises  ResponseNotFound; what ask_within_limits raises
+    """
+    generation_id = _read_id(response_id)
+
+    async def ask() -> ResponseDeleted | Refused:
+        return await archive.responses.delete(caller, generation_id)
+
+    await ask_within_limits(desk, caller, ask, answer_headers)
+
+
+def _read_id(response_id: str) -> GenerationId:
+    generation_id = parse_response_id(response_id)
+    if generation_id is None:
+        raise ResponseNotFound
+    return generation_id
+
+
+def _log_not_stored(generation_id: GenerationId, reason: str) -> None:
+    log_event("response_not_stored", level="warning", reason=reason, generation_id=format_generation_id(generation_id))

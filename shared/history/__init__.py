@@ -1,0 +1,1 @@
+"""What accounts keep of their conversations: chats that people store, and responses that later requests name."""

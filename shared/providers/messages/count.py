@@ -1,0 +1,19 @@
+"""POST /v1/messages/count_tokens: the most that a prompt may have, by the estimate that holds are made by."""
+
+from typing import Any
+
+from shared.providers.messages.request import Translated
+from shared.providers.request_counts import count_request
+
+# What Anthropic's models take for an image of the largest size that is not scaled down.
+# source  https://platform.claude.com/docs/en/build-with-claude/vision
+IMAGE_TOKENS = 1600
+
+
+def estimate_tokens(translated: Translated, *, image_tokens: int = IMAGE_TOKENS) -> dict[str, Any]:
+    """Return the answer to a count_tokens request, marked as the upper estimate that it is.
+
+    units   image_tokens: for each image, where the model's own rule is known
+    """
+    counts = count_request(translated.chat_body)
+    return {"input_tokens": counts.prompt_tokens + counts.image_count * image_tokens, "is_estimate": True}
