@@ -5,21 +5,26 @@ NODE_MAJOR := 20
 
 venv := .venv
 python := $(venv)/bin/python
+# Beside the newest version of a client: the major version before it, alone.
+older := .venv-older
 requirements := infra/requirements
 functions := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
-groups := $(functions) container local test deploy
+groups := $(functions) container local test older_clients deploy
 # Of the functions on AWS; the tests of the artefacts run what they built, so they build for this machine.
 ARCHITECTURE ?= arm64
 this_architecture := $(subst aarch64,arm64,$(shell uname -m))
-pip := $(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
+install := pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
+pip := $(python) -m $(install)
 npm := npm ci --no-audit --no-fund --loglevel=error
 
+.PHONY: clients contract-table
 .PHONY: dev test chaos check package package-lambda package-vercel test-deploy clean-local lock help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make dev          run the whole gateway on this machine (PORT=8000)"
 	@echo "make test         run all tests but those of the built artefacts"
+	@echo "make contract-table   ask with every official client, and write the table of docs/api.md"
 	@echo "make chaos        hang up, kill, lose answers under load, then check the books (ARGS='kills --count 200')"
 	@echo "make check        format, lint, types, imports, migrations"
 	@echo "make package      build what is deployed: Lambda zips (ARCHITECTURE=arm64) and Vercel bundles"
@@ -30,8 +35,11 @@ help:
 dev: $(venv)/.installed-local infra/local/node_modules/.installed
 	@exec $(python) -m infra.local dev
 
-test: $(venv)/.installed-test infra/local/node_modules/.installed tests/contract/node_modules/.installed
+test: clients
 	@exec $(python) -m pytest --ignore=tests/deploy $(ARGS)
+
+contract-table: clients
+	@exec $(python) -m pytest tests/contract --write-contract-table $(ARGS)
 
 chaos: $(venv)/.installed-test infra/local/node_modules/.installed
 	@exec $(python) -m tests.chaos $(ARGS)
@@ -58,6 +66,9 @@ test-deploy: package infra/local/node_modules/.installed
 clean-local:
 	@if [ -x $(python) ] && [ -e $(venv)/.installed-local ]; then $(python) -m infra.local clean; else rm -rf .local; fi
 
+clients: $(venv)/.installed-test $(older)/.installed infra/local/node_modules/.installed \
+	tests/contract/node_modules/.installed
+
 # --- installing ---------------------------------------------------------------------------------------------------
 
 $(venv)/.made:
@@ -78,6 +89,12 @@ $(venv)/.installed-test: $(requirements)/test.txt $(venv)/.made
 	@$(pip) -r $<
 	@touch $@ $(venv)/.installed-local
 
+$(older)/.installed: $(requirements)/older_clients.txt $(venv)/.made
+	@echo "installing the older clients that the tests ask with"
+	@$(python) -m venv --clear $(older)
+	@$(older)/bin/python -m $(install) -r $<
+	@touch $@
+
 $(venv)/.installed-deploy: $(requirements)/deploy.txt $(venv)/.made
 	@echo "installing the Python packages that build and test the artefacts"
 	@$(pip) -r $<
@@ -94,13 +111,16 @@ $(venv)/.installed-deploy: $(requirements)/deploy.txt $(venv)/.made
 
 # --- locking ------------------------------------------------------------------------------------------------------
 
-# The widest lock first: it holds every group, so the others take their versions from it.
+# The widest lock first: it holds every group but the older clients, so the others take their versions from it.
 lock: $(venv)/.made
 	@$(python) -m pip install --quiet --quiet --disable-pip-version-check uv
 	@mkdir -p $(requirements)
 	@for group in deploy $(filter-out deploy,$(groups)); do \
 		echo "locking $$group"; \
-		constraint=; [ $$group = deploy ] || constraint="--constraints $(requirements)/deploy.txt"; \
+		case $$group in \
+			deploy|older_clients) constraint= ;; \
+			*) constraint="--constraints $(requirements)/deploy.txt" ;; \
+		esac; \
 		$(python) -m uv pip compile --quiet --no-config --universal --python-version 3.12 --generate-hashes \
 			--no-emit-index-url --no-annotate --custom-compile-command "make lock" $(UPGRADE) $$constraint \
 			--group $$group pyproject.toml --output-file $(requirements)/$$group.txt >/dev/null || exit 1; \

@@ -8,6 +8,7 @@ from infra.local.stack import ROOT, LocalStack
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.mail import MailCatcher
 from tests.harness.privy import PrivyTokens
+from tests.harness.recorded_streams import RecordedStreams
 from tests.harness.sessions import take_free_stack
 from tests.harness.simulator import Simulator
 from tests.harness.stripe import StripeDouble
@@ -24,6 +25,25 @@ def stack() -> Iterator[LocalStack]:
         yield stack
     finally:
         stack.stop()
+
+
+@pytest.fixture(scope="session")
+def streams(stack: LocalStack) -> Iterator[RecordedStreams]:
+    """Every stream that a gateway of the session sends, to be held against its grammar."""
+    recorded = RecordedStreams(stack.processes.log_path("any").parent)
+    yield recorded
+    recorded.check_unfinished()
+
+
+@pytest.fixture(autouse=True)
+def _every_stream_is_grammatical(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check what was streamed within the test, by whichever client; what goes on after it is checked in a later one."""
+    recorded: RecordedStreams | None = None
+    if "stack" in request.fixturenames:
+        recorded = request.getfixturevalue("streams")
+    yield
+    if recorded is not None:
+        recorded.check(request.node.nodeid)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,4 @@ def _read[Body: BaseModel](model: type[Body], body: Mapping[str, Any]) -> Body:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        problem = dict(error.errors(include_url=False, include_input=False)[0])
-        # Our own rules say all that is needed.
-        problem["msg"] = str(problem["msg"]).removeprefix("Value error, ")
-        raise invalid_request([problem]) from None
+        raise invalid_request([dict(error.errors(include_url=False, include_input=False)[0])]) from None

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.catalog.types import Model, ModelOffer, ProviderRecord, Rates
+from shared.catalog.types import ImagePrice, Model, ModelOffer, ProviderRecord, Rates
 from shared.core.money import Nanos, format_dollars
 from shared.providers.record import Provider
 
@@ -13,16 +13,28 @@ ProviderStatus = Literal["healthy", "degraded", "down"]
 # Below the first a provider is not what one hopes for; below the second it is of no use.
 HEALTHY_SUCCESS_RATE = 0.95
 DOWN_SUCCESS_RATE = 0.2
+# An offer of images alone: its tokens are in the image's price.
+_NO_RATES = Rates(input_tokens=0, cached_input_tokens=0, cache_write_tokens=0, output_tokens=0, images=0, requests=0)
+
+
+class ImagePricing(BaseModel):
+    """An image that is made in one size and quality; null: the model does not know the one or the other."""
+
+    size: str | None
+    quality: str | None
+    price: str
+    is_default: bool
 
 
 class Pricing(BaseModel):
-    """US dollars as exact decimal strings: tokens per million, images and requests each."""
+    """US dollars as exact decimal strings: tokens per million, images and requests each; images: those it makes."""
 
     input: str
     output: str
     cached_input: str
     image: str
     request: str
+    images: list[ImagePricing]
 
 
 class Modalities(BaseModel):
@@ -120,7 +132,7 @@ def model_view(model: Model) -> ModelView:
         context_length=model.context_length,
         max_output_tokens=model.max_output_tokens,
         modalities=Modalities(input=list(model.input_modalities), output=list(model.output_modalities)),
-        pricing=pricing_view(model.offers[0].rates),
+        pricing=pricing_view(model.offers[0]),
         providers=[offer.provider for offer in model.offers],
         supported_parameters=list(model.supported_parameters),
     )
@@ -154,24 +166,32 @@ def provider_status(record: ProviderRecord | None) -> ProviderStatus:
     return "down" if record.success_rate < DOWN_SUCCESS_RATE else "degraded"
 
 
-def pricing_view(rates: Rates) -> Pricing:
+def pricing_view(offer: ModelOffer) -> Pricing:
     """Print rates as dollars: per million tokens as they are stored, per image and request a millionth of that."""
+    rates = offer.rates or _NO_RATES
     return Pricing(
         input=format_dollars(Nanos(rates.input_tokens)),
         output=format_dollars(Nanos(rates.output_tokens)),
         cached_input=format_dollars(Nanos(rates.cached_input_tokens)),
         image=_per_unit(rates.images),
         request=_per_unit(rates.requests),
+        images=[_image_pricing(image) for image in offer.images],
     )
 
 
 def _offer_view(model: Model, offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
     return OfferView(
         provider=offer.provider,
-        pricing=pricing_view(offer.rates),
+        pricing=pricing_view(offer),
         context_length=model.context_length,
         max_output_tokens=offer.max_output_tokens,
         status=provider_status(record),
+    )
+
+
+def _image_pricing(image: ImagePrice) -> ImagePricing:
+    return ImagePricing(
+        size=image.size, quality=image.quality, price=_per_unit(image.rate), is_default=image.is_default
     )
 
 

@@ -14,6 +14,17 @@ from shared.web.context import context_of
 from shared.web.streaming import EventSink, EventStream
 
 
+def answer_kept(answer: bytes, *, is_stream: bool) -> Response:
+    """Give an answer again, in the form that it had."""
+    if not is_stream:
+        return Response(answer, media_type="application/json")
+
+    async def produce(sink: EventSink) -> None:
+        await sink.write(answer)
+
+    return EventStream(produce)
+
+
 async def answer_chat(request: Request, inference: Inference, caller: Caller, chat: ChatRequest) -> Response:
     """Answer whole or as a stream, as the client asks."""
     if not chat.is_stream:

@@ -6,9 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.chat.answering import answer_chat
-from functions.chat.openapi import COUNT_TOKENS_OPENAPI, MESSAGES_OPENAPI
+from functions.chat.openapi import COUNT_TOKENS_OPENAPI, MESSAGES_OPENAPI, MESSAGES_REFUSALS
 from functions.chat.resources import resources_of
 from functions.chat.schemas import read_chat_request
+from functions.chat.sessions import refuse_session
 from shared.flows.ask import check_caller
 from shared.providers.messages.count import estimate_tokens
 from shared.providers.messages.dialect import MessagesDialect
@@ -26,7 +27,7 @@ DIALECT = PathDialect(path="/v1/messages", error_body=error_body, request_id_hea
 router = APIRouter()
 
 
-@router.post("/v1/messages", openapi_extra=MESSAGES_OPENAPI, response_class=Response)
+@router.post("/v1/messages", openapi_extra=MESSAGES_OPENAPI, response_class=Response, responses=MESSAGES_REFUSALS)
 @requires("inference")
 async def create_message(request: Request) -> Response:
     """Answer a message, whole or as a stream."""
@@ -39,7 +40,12 @@ async def create_message(request: Request) -> Response:
     return await answer_chat(request, resources.inference, caller, chat)
 
 
-@router.post("/v1/messages/count_tokens", openapi_extra=COUNT_TOKENS_OPENAPI, response_class=Response)
+@router.post(
+    "/v1/messages/count_tokens",
+    openapi_extra=COUNT_TOKENS_OPENAPI,
+    response_class=Response,
+    responses=MESSAGES_REFUSALS,
+)
 @requires("inference")
 async def count_message_tokens(request: Request) -> Response:
     """Estimate the tokens of a prompt; counted as a request, never charged."""
@@ -53,5 +59,6 @@ async def count_message_tokens(request: Request) -> Response:
 
 
 def _check_headers(request: Request) -> None:
+    refuse_session(request)
     check_version(request.headers.get("anthropic-version"))
     read_betas(request.headers.get("anthropic-beta"))

@@ -13,6 +13,36 @@ def _takes(required: list[str], **properties: Any) -> OnDemand:
     return OnDemand(lambda: {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}})
 
 
+_TEXT = {"type": "string"}
+_ERROR_DETAILS = {
+    "type": "object",
+    "required": ["error_code", "param", "retryable"],
+    "properties": {
+        "error_code": _TEXT,
+        "param": {"anyOf": [_TEXT, {"type": "null"}]},
+        "retryable": {"type": "boolean"},
+    },
+}
+_MESSAGES_ERROR = {
+    "type": "object",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message", "details"],
+            "properties": {"type": _TEXT, "message": _TEXT, "details": _ERROR_DETAILS},
+        },
+        "request_id": _TEXT,
+    },
+}
+MESSAGES_REFUSALS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A refusal, in Anthropic's envelope.",
+        "content": {"application/json": {"schema": _MESSAGES_ERROR}},
+    }
+}
+
 _MESSAGES = {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["role", "content"]}}
 MESSAGES_OPENAPI = _takes(
     ["model", "max_tokens", "messages"],
@@ -27,6 +57,7 @@ RESPONSES_OPENAPI = _takes(
     input=_TEXT_OR_LIST,
     instructions={"type": "string"},
     previous_response_id={"type": "string"},
+    session_id={"type": "string"},
     store={"type": "boolean"},
     stream={"type": "boolean"},
     max_output_tokens={"type": "integer", "minimum": 1},

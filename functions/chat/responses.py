@@ -7,12 +7,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.chat.answering import answer_chat
+from functions.chat.answering import answer_chat, answer_kept
 from functions.chat.openapi import RESPONSE_ID_OPENAPI, RESPONSES_OPENAPI
 from functions.chat.resources import resources_of
 from functions.chat.schemas import read_chat_request
+from functions.chat.sessions import go_on, read_session_id, refuse_two_pasts
 from shared.core.errors import InvalidRequest
+from shared.flows.answer_again import find_answer
 from shared.flows.store_response import ResponseStorage, erase_response, find_earlier, show_response
+from shared.history.response_refusals import PreviousResponseNotFound
 from shared.providers.responses.dialect import ResponsesDialect
 from shared.providers.responses.errors import error_body
 from shared.providers.responses.request import read_references, to_chat
@@ -33,13 +36,27 @@ async def create_response(request: Request) -> Response:
     resources = resources_of(request)
     caller = await resources.authenticator.caller_of(request)
     body = await read_json_object(request)
-    claim = await read_claim(request, resources.settings.secret_keys)
+    session_id, references = read_session_id(request, body), read_references(body)
+    refuse_two_pasts(session_id, references.previous_response_id)
+    claim = await read_claim(request, resources.settings.secret_keys, session_id)
     headers = context_of(request.scope).answer_headers
-    earlier = await find_earlier(resources.desk, resources.archive, caller, read_references(body), headers)
-    translated = to_chat(body, earlier_items=earlier.items, stored_items=earlier.named)
+    try:
+        earlier = await find_earlier(resources.desk, resources.archive, caller, references, headers)
+        translated = to_chat(
+            body, earlier_items=earlier.items, stored_items=earlier.named, is_continued=session_id is not None
+        )
+    except (InvalidRequest, PreviousResponseNotFound):
+        # What it names is gone since, if it was answered before.
+        kept = await find_answer(resources.inference, caller, claim, headers) if references.are_any else None
+        if kept is None:
+            raise
+        return answer_kept(kept, is_stream=body.get("stream") is True)
+    if earlier.is_asked:
+        caller = caller.counted()
     dialect = ResponsesDialect(translated.echo, model=str(translated.chat_body["model"]), asked_at_s=int(time.time()))
     storage = ResponseStorage(resources.archive, caller, dialect, translated) if translated.echo["store"] else None
     chat = read_chat_request(translated.chat_body, claim, dialect, storage)
+    caller, chat = await go_on(request, caller, session_id, chat, dialect)
     return await answer_chat(request, resources.inference, caller, chat)
 
 

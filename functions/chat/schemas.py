@@ -7,24 +7,23 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Discriminator,
     FailFast,
     Field,
     StrictBool,
     StrictInt,
-    Tag,
     ValidationError,
     WithJsonSchema,
 )
 
-from shared.core.ids import ModelId, ProviderSlug
-from shared.flows.chat_request import AnswerStorage, ChatRequest
+from shared.core.ids import ModelId
+from shared.flows.call import AnswerStorage
+from shared.flows.chat_request import ChatRequest
 from shared.ledger.types import Claim
 from shared.providers.chat_dialect import ChatDialect
 from shared.providers.dialect import Dialect
-from shared.routing.types import DataCollection, Preferences, Sort
 from shared.web.errors import invalid_request
 from shared.web.openapi import OnDemand, body_of
+from shared.web.routing_fields import MAX_FALLBACKS, ModelName, ProviderField, read_preferences
 
 MAX_CHOICES = 128
 # More than any model writes; what a client may name without a number overflowing anywhere.
@@ -40,17 +39,8 @@ REASONING_FIELDS = (
     "enable_thinking",
     "chat_template_kwargs",
 )
-MAX_FALLBACKS = 8
-MAX_PROVIDERS = 16
 
-ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
-Slug = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9-]+$")]
-Slugs = Annotated[list[Slug], Field(max_length=MAX_PROVIDERS)]
 OutputBound = Annotated[StrictInt, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
-
-
-def _tag_provider(provider: object) -> str:
-    return "(slug)" if isinstance(provider, str) else "(preferences)"
 
 
 def _check_content(content: object) -> object:
@@ -97,24 +87,6 @@ class Thinking(_Fields):
     budget_tokens: OutputBound | None = None
 
 
-class ProviderPreferences(_Fields):
-    """Which providers may serve, and in which order they are tried."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    order: Slugs | None = None
-    only: Slugs | None = None
-    ignore: Slugs | None = None
-    allow_fallbacks: StrictBool | None = None
-    sort: Annotated[Sort | None, Field(strict=False)] = None
-    data_collection: Annotated[DataCollection | None, Field(strict=False)] = None
-
-
-ProviderField = Annotated[
-    Annotated[Slug, Tag("(slug)")] | Annotated[ProviderPreferences, Tag("(preferences)")], Discriminator(_tag_provider)
-]
-
-
 class ChatBody(_Fields):
     """POST /v1/chat/completions."""
 
@@ -130,6 +102,7 @@ class ChatBody(_Fields):
     max_output_tokens: OutputBound | None = None
     reasoning: Reasoning | None = None
     thinking: Thinking | None = None
+    session_id: str | None = None
 
 
 CHAT_OPENAPI = OnDemand(lambda: body_of(ChatBody))
@@ -156,7 +129,7 @@ def read_chat_request(
     return ChatRequest(
         body=body,
         models=tuple(dict.fromkeys(ModelId(model) for model in (fields.model, *(fields.models or ())))),
-        preferences=_preferences(fields.provider),
+        preferences=read_preferences(fields.provider),
         choices=fields.n or 1,
         max_output_tokens=min(bounds) if bounds else None,
         is_reasoning_asked=any(body.get(name) is not None for name in REASONING_FIELDS),
@@ -173,22 +146,3 @@ def read_chat_request(
 
 def _is_usage_wanted(options: StreamOptions | None) -> bool:
     return options is not None and bool(options.include_usage)
-
-
-def _preferences(provider: str | ProviderPreferences | None) -> Preferences:
-    if provider is None:
-        return Preferences()
-    if isinstance(provider, str):
-        return Preferences(only=(ProviderSlug(provider),))
-    return Preferences(
-        order=_slugs(provider.order),
-        only=None if provider.only is None else _slugs(provider.only),
-        ignore=_slugs(provider.ignore),
-        allow_fallbacks=provider.allow_fallbacks is not False,
-        sort=provider.sort or Sort.PRICE,
-        data_collection=provider.data_collection or DataCollection.ALLOW,
-    )
-
-
-def _slugs(names: list[str] | None) -> tuple[ProviderSlug, ...]:
-    return tuple(ProviderSlug(name) for name in names or ())

@@ -154,5 +154,4 @@ def _read[Body: BaseModel](model: type[Body], body: Mapping[str, Any]) -> Body:
                 "msg": f"must be a text, or a list of 1 to {MAX_PARTS} parts of the types text and image_url, "
                 "without null characters and halves of characters",
             }
-        problem["msg"] = str(problem["msg"]).removeprefix("Value error, ")
         raise invalid_request([problem]) from None

@@ -11,6 +11,7 @@ from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
 from shared.flows.expire_trials import expire_trials
+from shared.flows.purge import purge
 from shared.flows.reconcile_payments import reconcile_payments
 from shared.flows.report_usage import forget_mails, report_usage
 from shared.flows.roll_up_usage import roll_up_usage
@@ -82,6 +83,10 @@ async def _trial_expiry(resources: ScheduledResources) -> Counts:
     return {"trials_ended": counts.ended, "trials_reminded": counts.reminded}
 
 
+async def _purge(resources: ScheduledResources) -> Counts:
+    return msgspec.structs.asdict(await purge(resources.purge))
+
+
 async def _billing_sweep(resources: ScheduledResources) -> Counts:
     if resources.billing is None:
         return {}
@@ -100,6 +105,7 @@ JOBS: Mapping[str, Job] = MappingProxyType(
         "key_rotation": _key_rotation,
         "monthly_reports": _monthly_reports,
         "outbox": _outbox,
+        "purge": _purge,
         "reconcile": _reconcile,
         "settlement_sweep": _settlement_sweep,
         "trial_expiry": _trial_expiry,

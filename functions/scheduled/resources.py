@@ -19,11 +19,13 @@ from shared.core.clock import wall_clock_ms
 from shared.core.settings import ScheduledSettings
 from shared.flows.inference import configure_providers
 from shared.flows.manage_keys import ROTATED
+from shared.flows.purge import PurgeMeans
 from shared.flows.reconcile_payments import ReconcileMeans
 from shared.flows.rotate_keys import RotationMeans
 from shared.flows.send_email import MailMeans, open_mail_means
 from shared.flows.settle_late import LateMeans
 from shared.flows.sync_means import open_sync_means
+from shared.history.chats import History
 from shared.keys.store import KeyStore
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
@@ -43,6 +45,7 @@ class ScheduledResources(msgspec.Struct, frozen=True):
     settlements: LateMeans
     rotations: RotationMeans
     usage: UsageBooks
+    purge: PurgeMeans
     mails: MailMeans
     billing: ReconcileMeans | None
     trials: Trials
@@ -74,6 +77,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 secret_keys=settings.secret_keys,
             ),
             usage=UsageBooks(database),
+            purge=PurgeMeans(history=History(database), ledger=Ledger(database)),
             trials=Trials(database),
             billing=_billing(open_stripe(session, settings.stripe), database, redis, settings.secret_keys),
             mails=open_mail_means(database, open_resend(session, settings.mail), settings.public, settings.secret_keys),

@@ -27,6 +27,7 @@ EVERY_S: Mapping[str, int] = MappingProxyType(
         "usage_roll_up": HOUR_S,
         "key_rotation": DAY_S,
         "reconcile": DAY_S,
+        "purge": DAY_S,
         "monthly_reports": DAY_S,
     }
 )

@@ -4,10 +4,11 @@ python -m infra.server --port 8000 [--host 0.0.0.0] [--stop-limit-s 20]
 """
 
 import argparse
+from collections.abc import Callable
 
 import uvicorn
 
-from infra.server.gateway import load_gateway
+from infra.server.gateway import Application, load_gateway
 
 LOOPBACK = "127.0.0.1"
 # Longer than the proxies that stand before a container keep theirs (Heroku's 90 s, nginx's 60): whoever closes first
@@ -18,7 +19,7 @@ KEEP_ALIVE_S = 100
 STOP_LIMIT_S = 5
 
 
-def main() -> None:
+def main(load: Callable[[], Application] = load_gateway) -> None:
     """Serve until told to stop; whose address a client's is, CLIENT_ADDRESS_SOURCE says and no header by itself."""
     parser = argparse.ArgumentParser(prog="python -m infra.server")
     parser.add_argument("--host", default=LOOPBACK)
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--stop-limit-s", type=int, default=STOP_LIMIT_S)
     arguments = parser.parse_args()
     uvicorn.run(
-        load_gateway(),
+        load(),
         host=arguments.host,
         port=arguments.port,
         proxy_headers=False,

@@ -20,6 +20,12 @@ values ('openai/gpt-5-mini', 'GPT-5 mini', 'A fast, inexpensive reasoning model.
        ('qwen/qwen3-32b', 'Qwen3 32B', 'A dense open model with hybrid thinking.', 40960, 16384, null, '{text}', '{tools,max_tokens,temperature,reasoning}')
 on conflict (id) do nothing;
 
+insert into gateway.models (id, name, description, context_length, max_output_tokens, output_modalities)
+values ('openai/text-embedding-3-small', 'Text Embedding 3 Small', 'A small, inexpensive embeddings model.', 8192, 0, '{embeddings}'),
+       ('openai/dall-e-3', 'DALL-E 3', 'Images from a prompt, one at a time, in two qualities.', 4000, 0, '{image}'),
+       ('bytedance-seed/seedream-4.5', 'Seedream 4.5', 'Images from a prompt, up to 4K, at one price.', 32000, 0, '{image}')
+on conflict (id) do nothing;
+
 -- Nano-dollars per million tokens: 0.25 USD is 250000000. The markup is 5 %.
 select api.publish_offer('openai/gpt-5-mini', 'openrouter', 'openai/gpt-5-mini', '{"input_tokens": 250000000, "cached_input_tokens": 25000000, "output_tokens": 2000000000}', 50000);
 select api.publish_offer('openai/gpt-5-mini', 'portkey', '@openai/gpt-5-mini', '{"input_tokens": 250000000, "cached_input_tokens": 25000000, "output_tokens": 2000000000}', 50000);
@@ -29,3 +35,15 @@ select api.publish_offer('meta-llama/llama-3.3-70b-instruct', 'featherless', 'me
 select api.publish_offer('deepseek/deepseek-chat-v3.1', 'openrouter', 'deepseek/deepseek-chat-v3.1', '{"input_tokens": 200000000, "output_tokens": 800000000}', 50000);
 select api.publish_offer('deepseek/deepseek-chat-v3.1', 'chutes', 'deepseek-ai/DeepSeek-V3.1', '{"input_tokens": 200000000, "output_tokens": 800000000}', 50000);
 select api.publish_offer('qwen/qwen3-32b', 'chutes', 'Qwen/Qwen3-32B', '{"input_tokens": 80000000, "output_tokens": 240000000}', 50000);
+select api.publish_offer('openai/text-embedding-3-small', 'openrouter', 'openai/text-embedding-3-small', '{"input_tokens": 20000000, "output_tokens": 0}', 50000);
+select api.publish_offer('openai/text-embedding-3-small', 'portkey', '@openai/text-embedding-3-small', '{"input_tokens": 20000000, "output_tokens": 0}', 50000);
+
+-- Nano-dollars per image, the first of each the default.
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1024x1024', 'standard', 40000000, 50000);
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1792x1024', 'standard', 80000000, 50000);
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1024x1792', 'standard', 80000000, 50000);
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1024x1024', 'hd', 80000000, 50000);
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1792x1024', 'hd', 120000000, 50000);
+select api.publish_image_price('openai/dall-e-3', 'portkey', '@openai/dall-e-3', '1024x1792', 'hd', 120000000, 50000);
+select api.publish_image_price('bytedance-seed/seedream-4.5', 'openrouter', 'bytedance-seed/seedream-4.5', '2K', '', 40000000, 50000);
+select api.publish_image_price('bytedance-seed/seedream-4.5', 'openrouter', 'bytedance-seed/seedream-4.5', '4K', '', 40000000, 50000);

@@ -16,12 +16,32 @@ class Rates(msgspec.Struct, frozen=True):
     requests: int
 
 
+class ImagePrice(msgspec.Struct, frozen=True):
+    """What an image costs the customer in one size and quality, in nano-dollars per million images.
+
+    size, quality: None where the model does not know the one or the other
+    """
+
+    size: str | None
+    quality: str | None
+    rate: int
+    is_default: bool
+
+
 class ModelOffer(msgspec.Struct, frozen=True):
-    """A model at one provider."""
+    """A model at one provider; rates: None where it makes images alone, and each has a price of its own."""
 
     provider: ProviderSlug
     max_output_tokens: int
-    rates: Rates
+    rates: Rates | None
+    images: tuple[ImagePrice, ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it costs nothing, whatever is asked of it."""
+        if self.rates is None:
+            return all(image.rate == 0 for image in self.images)
+        return self.rates.input_tokens == self.rates.output_tokens == self.rates.requests == 0
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -41,9 +61,7 @@ class Model(msgspec.Struct, frozen=True):
     @property
     def is_free(self) -> bool:
         """Whether some offer of it costs nothing."""
-        return any(
-            offer.rates.input_tokens == offer.rates.output_tokens == offer.rates.requests == 0 for offer in self.offers
-        )
+        return any(offer.is_free for offer in self.offers)
 
 
 class ProviderRecord(msgspec.Struct, frozen=True):

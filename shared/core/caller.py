@@ -11,7 +11,8 @@ from shared.core.scopes import Scope
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The key's fingerprints, newest secret first, what its route asks for, and where the request came from.
 
-    scope: None where any key will do; is_session: someone signed in with Privy calls, and no API key
+    scope: None where any key will do; is_session: someone signed in with Privy calls, and no API key; is_counted: the
+    limiter has counted the request, when something was looked up for it
     units   received_s: when it came, on the monotonic clock; the request's deadline counts from there
     """
 
@@ -23,6 +24,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     request_id: RequestId
     is_session: bool
     received_s: float
+    is_counted: bool = False
+
+    def counted(self) -> "Caller":
+        """Return the caller of a request that counts no more."""
+        return msgspec.structs.replace(self, is_counted=True)
 
     def to_json(self) -> dict[str, Any]:
         """Say it as the SQL functions take it, as p_caller.

@@ -198,8 +198,8 @@ class StripeWebhookSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatSettings:
-    """What the chat function needs.
+class InferenceSettings:
+    """What a function needs that has providers answer.
 
     time_limit_s is the platform's own limit; the function answers by itself before it.
     connection_silence_limit_s: for how long the platform keeps a connection on which nothing is sent. A stream sends
@@ -221,8 +221,8 @@ class ChatSettings:
     hold_grace_s: int
 
     @classmethod
-    def read(cls, environment: Environment) -> "ChatSettings":
-        """Read the chat function's settings.
+    def read(cls, environment: Environment) -> Self:
+        """Read the function's settings.
 
         raises  SettingsError
         """
@@ -238,6 +238,14 @@ class ChatSettings:
             silence_limit_s=positive_int(environment, "PROVIDER_SILENCE_LIMIT_S", DEFAULT_SILENCE_LIMIT_S),
             hold_grace_s=positive_int(environment, "HOLD_GRACE_S", DEFAULT_HOLD_GRACE_S),
         )
+
+
+class ChatSettings(InferenceSettings):
+    """What the chat function needs."""
+
+
+class ImagesSettings(InferenceSettings):
+    """What the images function needs."""
 
 
 def _secret_keys(environment: Environment) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ async def ask_within_limits[Answer: Told](
     ask: Callable[[], Awaitable[Answer | Refused]],
     answer_headers: dict[str, str],
 ) -> Answer:
-    """Count a request that is over at once, and ask: two round trips.
+    """Count a request that is over at once, or that goes on with what it is told, and ask: two round trips.
 
     At a key's first sight in an hour its limits have to be told: three trips, and four for a change, which asks for
     them beforehand, so that a change that is refused for them has changed nothing.
@@ -57,7 +57,7 @@ async def ask_within_limits[Answer: Told](
     raises  RateLimited, after the question where something was looked at for the first time in an hour, or without
             Redis; unknown_caller's and the domains' refusals; StoreUnavailable
     """
-    uncounted = await _reserve(desk.limiter, caller, answer_headers)
+    uncounted = None if caller.is_counted else await _reserve(desk.limiter, caller, answer_headers)
     if uncounted is not None and _changes_something(caller):
         uncounted = await _count_beforehand(desk, caller, uncounted, answer_headers)
     answer = await ask()

@@ -1,32 +1,26 @@
 """A chat completion as it is asked for, checked and bounded, ready to be metered."""
 
-import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from shared.core.caller import Caller
 from shared.core.errors import InvalidRequest
-from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id
-from shared.flows.attempt_providers import Trail
-from shared.flows.inference import ConfiguredProvider, Inference
-from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
-from shared.flows.meter import Meter
-from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
+from shared.core.ids import ModelId
+from shared.core.money import ceil_div
+from shared.flows.call import AnswerStorage, Call, CallRequest, open_call, read_upstream_id
+from shared.flows.inference import Inference
+from shared.flows.open_meter import Pulse
 from shared.ledger.late import LookUp
-from shared.ledger.refusals import answer_not_stored
-from shared.ledger.types import Bounds, Claim, Offer, Replay, RequestFacts
+from shared.ledger.types import Bounds, Claim, Offer, Quantities, RequestFacts
 from shared.providers.dialect import Dialect
 from shared.providers.openai_chat import build_request
 from shared.providers.request_counts import RequestCounts, count_request
 from shared.providers.request_fields import refuse_unpriced_fields
-from shared.providers.simulated import SIMULATED
 from shared.providers.usage import UsageBounds
-from shared.routing.attempts import allowed_providers, plan_attempts
-from shared.routing.types import DataCollection, Preferences, Sort
+from shared.routing.types import Preferences, Sort
 
 # What an answer may be long when the client does not say: held for, and sent to the provider when it is no stream.
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -34,23 +28,11 @@ DEFAULT_OUTPUT_TOKENS = 4096
 DEFAULT_REASONING_OUTPUT_TOKENS = 16_384
 # More than any model takes, and few enough that no sum overflows.
 MAX_IMAGES = 1_000
-MAX_TEST_SEALED_BYTES = 8 * 1024
+# The estimate for providers that do not say: about four bytes of text make a token.
+BYTES_PER_COUNTED_TOKEN = 4
 # OpenRouter names every answer in its headers, before its first byte.
 # source: https://openrouter.ai/docs/api-reference/streaming
 GENERATION_ID_HEADER = "X-Generation-Id"
-# Providers choose it; a zero character in it would keep the database from taking the bill.
-_UPSTREAM_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-
-
-class AnswerStorage(Protocol):
-    """Stores an answer beyond its delivery."""
-
-    async def keep(self, generation_id: GenerationId) -> None:
-        """Store what the dialect has answered, if it came to its end.
-
-        policy  never raises for the store: the client has its answer, and is told later that it is not stored
-        """
-        ...
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,47 +59,16 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True, kw_only=True)
 class Chat:
-    """An admitted chat request: its meter, the attempts to make, and the trail of those made.
+    """An admitted chat request."""
 
-    keeper: keeps the answer for a client that asks again, where one may
-    """
-
-    inference: Inference
+    call: Call
     request: ChatRequest
     counts: RequestCounts
-    meter: Meter
-    offers: tuple[Offer, ...]
-    trail: Trail
-    keeper: AnswerKeeper | None
-
-    def provider_of(self, offer: Offer) -> ConfiguredProvider:
-        """Return whom the offer is served by."""
-        return self.inference.providers[offer.provider]
-
-    @property
-    def deadline_s(self) -> float:
-        """When the request must have ended, on the monotonic clock."""
-        return self.meter.started_s + _time_limit_s(self.inference, self.request)
-
-    def remaining_s(self) -> float:
-        """Return the seconds left until the request has to end."""
-        return max(0.0, self.deadline_s - time.monotonic())
 
     def is_extensible(self, offer: Offer) -> bool:
         """Tell whether the hold may grow with the answer: a stream that nobody bounded and that hides nothing."""
         is_bounded = self.request.max_output_tokens is not None
         return self.request.is_stream and not (is_bounded or offer.is_reasoning or self.request.is_reasoning_asked)
-
-    @property
-    def facts(self) -> RequestFacts:
-        """What was asked, for the bill."""
-        return RequestFacts(
-            models=self.request.models,
-            choices=self.request.choices,
-            max_output_tokens=self.request.max_output_tokens,
-            image_count=self.counts.image_count,
-            prompt_bytes=self.counts.text_bytes,
-        )
 
     def usage_bounds(self, offer: Offer) -> UsageBounds:
         """Return the most that the offer's model can have used."""
@@ -129,9 +80,9 @@ class Chat:
     def note_headers(self, offer: Offer, headers: Mapping[str, str]) -> None:
         """Remember by what the provider can be asked about its answer later, where it can be."""
         upstream_id = read_upstream_id(headers.get(GENERATION_ID_HEADER))
-        if upstream_id is not None and self.provider_of(offer).record.generation_path is not None:
+        if upstream_id is not None and self.call.provider_of(offer).record.generation_path is not None:
             bounds = self.usage_bounds(offer)
-            self.trail.look_up = LookUp(
+            self.call.trail.look_up = LookUp(
                 provider=offer.provider,
                 upstream_id=upstream_id,
                 max_input_tokens=bounds.max_input_tokens,
@@ -146,7 +97,7 @@ class Chat:
         """
         return build_request(
             self.request.body,
-            provider=self.provider_of(offer).record,
+            provider=self.call.provider_of(offer).record,
             upstream_model=offer.upstream_model,
             is_stream=self.request.is_stream,
             max_output_tokens=None if self.is_extensible(offer) else offer.output_tokens,
@@ -156,55 +107,45 @@ class Chat:
 async def open_chat(
     inference: Inference, caller: Caller, request: ChatRequest, answer_headers: dict[str, str], pulse: Pulse
 ) -> Chat | bytes:
-    """Check the request, pass the limiter and admission, and plan the attempts.
+    """Check the request, and open a call for it.
 
     shape   bytes: the whole answer, of a request that was answered and paid for before
-    raises  UnpricedField, AnswerNotStored, and whatever open_meter raises; nothing is held after any of them
+    raises  UnpricedField, InvalidRequest, and whatever open_call raises; nothing is held after any of them
     """
     refuse_unpriced_fields(request.body)
     counts = count_request(request.body)
     if counts.image_count > MAX_IMAGES:
         raise InvalidRequest(f"messages: at most {MAX_IMAGES} images fit a request.", param="messages")
-    metered = MeteredRequest(
+    call = await open_call(inference, caller, _call_request(inference, request, counts), answer_headers, pulse)
+    return call if isinstance(call, bytes) else Chat(call=call, request=request, counts=counts)
+
+
+def counted_input_tokens(counts: RequestCounts, offer: Offer) -> int:
+    """Estimate the prompt: its text, and its images at their model's rule."""
+    image_tokens = offer.input_tokens - counts.prompt_tokens
+    return ceil_div(counts.text_bytes, BYTES_PER_COUNTED_TOKEN) + max(0, image_tokens)
+
+
+def _call_request(inference: Inference, request: ChatRequest, counts: RequestCounts) -> CallRequest:
+    return CallRequest(
         models=request.models,
-        providers=allowed_providers(request.preferences, _available(inference, request.preferences)),
+        preferences=request.preferences,
         bounds=_bounds(request, counts),
         claim=request.claim,
-        time_limit_s=_time_limit_s(inference, request),
+        facts=RequestFacts(
+            models=request.models,
+            choices=request.choices,
+            max_output_tokens=request.max_output_tokens,
+            image_count=counts.image_count,
+            prompt_bytes=counts.text_bytes,
+        ),
+        is_stream=request.is_stream,
+        time_limit_s=inference.deadline_s if request.is_stream else inference.whole_deadline_s,
+        most_it_took=lambda offer: Quantities(
+            input_tokens=counted_input_tokens(counts, offer), output_tokens=request.choices * offer.output_tokens
+        ),
+        storage=request.storage,
     )
-    meter = await open_meter(inference, caller, metered, answer_headers, pulse)
-    if isinstance(meter, Replay):
-        return _kept_answer(inference, meter)
-    return Chat(
-        inference=inference,
-        request=request,
-        counts=counts,
-        meter=meter,
-        offers=plan_attempts(meter.offers, request.preferences, inference.health),
-        trail=Trail(meter.started_s),
-        keeper=_keeper(caller) if request.claim is not None and meter.keeps_answer else None,
-    )
-
-
-def _keeper(caller: Caller) -> AnswerKeeper:
-    # What a test key is answered costs nothing, so it may not fill the database either.
-    return AnswerKeeper(MAX_TEST_SEALED_BYTES if caller.environment == "test" else MAX_SEALED_BYTES)
-
-
-def read_upstream_id(text: str | None) -> str | None:
-    """Return a provider's name for its answer, None where it is none that can be kept or asked by."""
-    return text if text and _UPSTREAM_ID.fullmatch(text) else None
-
-
-def _kept_answer(inference: Inference, replay: Replay) -> bytes:
-    answer = open_kept_answer(inference.sealer, replay.answer, replay.cost_nanos)
-    if answer is None:
-        raise answer_not_stored(format_generation_id(replay.generation_id))
-    return answer
-
-
-def _time_limit_s(inference: Inference, request: ChatRequest) -> float:
-    return inference.deadline_s if request.is_stream else inference.whole_deadline_s
 
 
 def _bounds(request: ChatRequest, counts: RequestCounts) -> Bounds:
@@ -218,15 +159,4 @@ def _bounds(request: ChatRequest, counts: RequestCounts) -> Bounds:
         output_tokens=request.max_output_tokens or default + request.thinking_tokens,
         reasoning_output_tokens=request.max_output_tokens or reasoning_default + request.thinking_tokens,
         is_cheapest_only=not (preferences.allow_fallbacks or preferences.order) and preferences.sort is Sort.PRICE,
-    )
-
-
-def _available(inference: Inference, preferences: Preferences) -> tuple[ProviderSlug, ...]:
-    """Return the providers we have credentials for; without data collection, those that can be told so."""
-    if preferences.data_collection is DataCollection.ALLOW:
-        return tuple(inference.providers)
-    return tuple(
-        slug
-        for slug, provider in inference.providers.items()
-        if provider.record.honours_data_collection or slug == SIMULATED.slug
     )

@@ -3,18 +3,13 @@
 import msgspec
 
 from shared.core.caller import Caller
-from shared.flows.attempt_providers import AttemptFailed, attempt_in_turn, check_status
+from shared.flows.answer_whole import answer_whole, stay_silent
+from shared.flows.attempt_providers import AttemptFailed, check_status
 from shared.flows.chat_request import Chat, ChatRequest, open_chat
 from shared.flows.chat_usage import resolve_usage
 from shared.flows.inference import Inference
-from shared.flows.settle_chat import (
-    Answered,
-    close_unanswered,
-    served_by,
-    settle_answer,
-    stored_meanwhile,
-    usage_if_crashed,
-)
+from shared.flows.settle_call import Answered
+from shared.flows.settle_chat import served_by
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated
 from shared.providers.failures import classify_error
@@ -38,28 +33,12 @@ async def complete_chat(
 
     raises  GatewayError subclasses; none of them is charged
     """
-    chat = await open_chat(inference, caller, request, answer_headers, _stay_silent)
+    chat = await open_chat(inference, caller, request, answer_headers, stay_silent)
     if isinstance(chat, bytes):
         return chat
-    is_answered = False
-    try:
-        async with chat.meter.kept_alive(lambda: usage_if_crashed(chat)):
-            answer = await attempt_in_turn(
-                inference,
-                chat.offers,
-                lambda offer: _ask(chat, offer),
-                chat.trail,
-                deadline_s=chat.deadline_s,
-            )
-        answered = _answered(chat, answer)
-        is_answered = True
-    finally:
-        if not is_answered:
-            await close_unanswered(chat)
-    answer_headers["X-Provider"] = answer.offer.provider
-    async with stored_meanwhile(chat):
-        settlement = await settle_answer(chat, answered)
-    return answered.ending.with_cost(None if settlement is None else settlement.cost_nanos)
+    return await answer_whole(
+        chat.call, lambda offer: _ask(chat, offer), lambda answer: _answered(chat, answer), answer_headers
+    )
 
 
 def _answered(chat: Chat, answer: _Answer) -> Answered:
@@ -67,15 +46,11 @@ def _answered(chat: Chat, answer: _Answer) -> Answered:
     resolved = resolve_usage(chat, answer.offer, completion.usage, completion.output_bytes)
     return Answered(
         offer=answer.offer,
-        resolved=resolved,
+        charged=resolved.charged,
         outcome=Outcome.COMPLETED,
         upstream_id=completion.id,
         ending=chat.request.dialect.answer(answer.body, served_by(chat, answer.offer), resolved.told()),
     )
-
-
-async def _stay_silent() -> None:
-    """Send nothing to a client that waits for a whole answer."""
 
 
 async def _ask(chat: Chat, offer: Offer) -> _Answer:
@@ -87,17 +62,18 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         body = simulated.answer(chat.request.body)
         chat.request.dialect.read(body)
         return _Answer(offer, body, read_completion(body))
-    provider = chat.provider_of(offer)
-    response = await chat.inference.upstream.post(
+    call = chat.call
+    provider = call.provider_of(offer)
+    response = await call.inference.upstream.post(
         provider.chat_url,
         provider.record.authorise(provider.api_key),
         chat.upstream_body(offer),
-        timeout_s=chat.remaining_s(),
+        timeout_s=call.remaining_s(),
     )
     await check_status(response)
     chat.note_headers(offer, response.headers)
     try:
-        body = await response.read_all(chat.remaining_s())
+        body = await response.read_all(call.remaining_s())
     finally:
         response.close()
     completion = read_completion(body)

@@ -27,7 +27,7 @@ class Departure:
 
     def __init__(self, chat: Chat, offer: Offer) -> None:
         self._chat = chat
-        self._is_recorded = chat.provider_of(offer).record.generation_path is not None
+        self._is_recorded = chat.call.provider_of(offer).record.generation_path is not None
         self._has_cache_control: bool | None = None
         self._first_written_s: float | None = None
         self._gone_since_s: float | None = None
@@ -42,9 +42,9 @@ class Departure:
         self._gone_since_s = self._gone_since_s or now_s
         if now_s - self._gone_since_s >= DRAIN_LIMIT_S:
             return True
-        is_stoppable = self._is_recorded and self._chat.trail.look_up is not None
+        is_stoppable = self._is_recorded and self._chat.call.trail.look_up is not None
         is_stopped = (
-            self._chat.inference.sees_hang_ups and is_stoppable and not self._may_come_again(self._gone_since_s)
+            self._chat.call.inference.sees_hang_ups and is_stoppable and not self._may_come_again(self._gone_since_s)
         )
         return is_stopped and not self._writes_cache()
 

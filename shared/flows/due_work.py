@@ -1,5 +1,7 @@
 """What is due is done one by one, each in its own transaction, and what cannot be done keeps nothing else from it."""
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from shared.core.errors import StoreUnavailable
@@ -34,3 +36,18 @@ async def do_all_due[Done](
     if failures:
         raise failures[0]
     return done
+
+
+async def repeat_until_none(call: Callable[[], Awaitable[int]], *, most_calls: int, until_s: float = math.inf) -> int:
+    """Call until nothing was left to do, so often at most, and not again after a time; return how much was done.
+
+    units   until_s: as time.monotonic counts
+    raises  what `call` raises
+    """
+    total = 0
+    for _ in range(most_calls):
+        done = await call()
+        total += done
+        if done == 0 or time.monotonic() >= until_s:
+            break
+    return total

@@ -55,7 +55,10 @@ class HoldNotExtended(GatewayError):
 
 
 class Forwarded:
-    """One answer under way. is_complete: the provider said all of it; is_over: no more is to be read."""
+    """One answer under way. is_complete: the provider said all of it; is_over: no more is to be read.
+
+    is_misread: the client's dialect cannot say what came last, or broke on it
+    """
 
     def __init__(self, chat: Chat, opened: OpenStream) -> None:
         self.chat = chat
@@ -66,6 +69,8 @@ class Forwarded:
         self.refusal: GatewayError = StreamInterrupted()
         self.is_complete = False
         self.is_over = False
+        self.is_misread = False
+        self._has_passed = False
         # Read for its money here, passed on in the words of the client.
         self._pass_on = chat.request.dialect.take
         self._is_at_end = False
@@ -101,7 +106,9 @@ class Forwarded:
             passed.append(raw)
         if self._is_at_end and not self._waiting and not self.is_over:
             self.end()
-        return b"".join(passed)
+        block = b"".join(passed)
+        self._has_passed |= bool(block)
+        return block
 
     async def read(self, timeout_s: float) -> list[Event]:
         """Return the next events, none when there was only a part of one; the end of the stream ends the answer.
@@ -122,6 +129,11 @@ class Forwarded:
         if ending.unfinished is not None and ending.unfinished.data == DONE_PAYLOAD:
             return [*ending.events, ending.unfinished]
         return ending.events
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it was misread before anything of it could be passed on."""
+        return self.is_misread and not self._has_passed
 
     def end(self) -> None:
         """End the answer where its bytes end; without [DONE] it is complete when every choice said so."""
@@ -166,7 +178,7 @@ class Forwarded:
         quantities = Quantities(
             input_tokens=offer.input_tokens, output_tokens=wanted_tokens, images=self.chat.counts.image_count
         )
-        await self.chat.meter.extend(offer.price_id, quantities)
+        await self.chat.call.meter.extend(offer.price_id, quantities)
         self._held_tokens = wanted_tokens
         self._is_store_away = False
 
@@ -205,4 +217,7 @@ class Forwarded:
             self.raw_usage = None
         if chunk.usage is not None:
             self.raw_usage = chunk.usage
-        return self._pass_on(event, chunk)
+        self.is_misread = True
+        said = self._pass_on(event, chunk)
+        self.is_misread = False
+        return said

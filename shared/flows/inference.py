@@ -34,6 +34,16 @@ class ConfiguredProvider(msgspec.Struct, frozen=True):
         """Where chat completions are sent."""
         return f"{self.base_url}{self.record.chat_path}"
 
+    @property
+    def embeddings_url(self) -> str:
+        """Where embeddings are asked for, of a provider that makes them."""
+        return f"{self.base_url}{self.record.embeddings_path}"
+
+    @property
+    def images_url(self) -> str:
+        """Where images are asked for, of a provider that makes them."""
+        return f"{self.base_url}{self.record.images_path}"
+
 
 class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """One function's means for inference, built once.

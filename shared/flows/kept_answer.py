@@ -15,6 +15,7 @@ MAX_SENT_BYTES = 8 * 1024 * 1024
 # 8 KiB of window and 16 KiB of tables per stream, instead of the 256 KiB that zlib takes by default.
 _WINDOW_BITS = 13
 _MEMORY_LEVEL = 5
+_PIECE_BYTES = 128 * 1024
 
 
 class _Kept(msgspec.Struct, array_like=True, frozen=True):
@@ -39,17 +40,19 @@ class AnswerKeeper:
 
     def add(self, data: bytes) -> None:
         """Keep the next bytes that were sent."""
+        self._sent_bytes += len(data)
         if self._is_too_large:
             self._parts.clear()
             return
-        self._sent_bytes += len(data)
         self._append(self._compressor.compress(data))
 
     def seal(self, sealer: Sealer, ending: Priced) -> str | None:
         """Return the whole answer, sealed, with the place for what it cost; None where it is too large."""
-        self.add(ending.head)
-        if self._is_too_large:
-            return None
+        for start in range(0, len(ending.head), _PIECE_BYTES):
+            self.add(ending.head[start : start + _PIECE_BYTES])
+            # A whole answer may be 32 MiB of images: the rest is not even looked at.
+            if self._is_too_large:
+                return None
         self._append(self._compressor.flush())
         sealed = sealer.seal(msgspec.msgpack.encode(_Kept(b"".join(self._parts), ending.tail)))
         return sealed if len(sealed) <= self._max_sealed_bytes else None

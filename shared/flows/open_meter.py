@@ -107,12 +107,17 @@ async def open_meter(
         if not is_admitted and reservation is not None:
             await finish(inference.limiter.release(reservation, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
     if isinstance(admitted, Replay):
-        answer_headers["X-Generation-Id"] = format_generation_id(admitted.generation_id)
-        answer_headers["X-Provider"] = admitted.provider
-        note_replay(answer_headers)
+        note_replayed(admitted, answer_headers)
         return admitted
     answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
     return Meter(inference, generation_id, admitted, reservation, started_s=caller.received_s)
+
+
+def note_replayed(replay: Replay, answer_headers: dict[str, str]) -> None:
+    """Have the answer say what the first one's headers said, and that it was given before."""
+    answer_headers["X-Generation-Id"] = format_generation_id(replay.generation_id)
+    answer_headers["X-Provider"] = replay.provider
+    note_replay(answer_headers)
 
 
 async def _reserve(
@@ -123,7 +128,11 @@ async def _reserve(
     answer_headers: dict[str, str],
 ) -> Reservation | KeyUnseen | FailedOpen:
     answer: ReserveAnswer = await inference.limiter.reserve(
-        key=caller.fingerprints[0], address=caller.address or "", lease_id=generation_id.hex, tokens=request.tokens
+        key=caller.fingerprints[0],
+        address=caller.address or "",
+        lease_id=generation_id.hex,
+        tokens=request.tokens,
+        is_counted=caller.is_counted,
     )
     if isinstance(answer, KeyUnknown):
         raise unknown_caller(caller)
@@ -203,6 +212,8 @@ async def _count_late(
     raises  RateLimited
     """
     generation_id, policy, first = sighting
+    if caller.is_counted and isinstance(first, FailedOpen):
+        return first
     try:
         return await inference.limiter.reserve_late(
             first, policy, key=caller.fingerprints[0], lease_id=generation_id.hex, tokens=request.tokens

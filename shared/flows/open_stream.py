@@ -73,8 +73,8 @@ async def ask_for_stream(chat: Chat, offer: Offer) -> OpenStream:
 async def _source(chat: Chat, offer: Offer) -> EventSource:
     if offer.provider == simulated.SIMULATED.slug:
         return _SimulatedSource(simulated.answer_events(chat.request.body))
-    provider = chat.provider_of(offer)
-    answer: UpstreamAnswer = await chat.inference.upstream.post(
+    provider = chat.call.provider_of(offer)
+    answer: UpstreamAnswer = await chat.call.inference.upstream.post(
         provider.chat_url,
         provider.record.authorise(provider.api_key),
         chat.upstream_body(offer),
@@ -94,7 +94,7 @@ async def _first_events(chat: Chat, source: EventSource, parser: EventParser) ->
             return events
         if not data:
             raise UpstreamCut("a stream without events")
-        if chat.remaining_s() == 0:
+        if chat.call.remaining_s() == 0:
             raise UpstreamTimeout("no event before the deadline")
 
 
@@ -111,4 +111,4 @@ def _refuse_error(event: Event) -> None:
 
 
 def _patience_s(chat: Chat) -> float:
-    return min(chat.remaining_s(), chat.inference.silence_limit_s)
+    return min(chat.call.remaining_s(), chat.call.inference.silence_limit_s)

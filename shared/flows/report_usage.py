@@ -2,6 +2,7 @@
 
 import time
 
+from shared.flows.due_work import repeat_until_none
 from shared.notifications.store import Outbox
 
 # Of a hundred reports each, and for so long.
@@ -35,10 +36,4 @@ async def forget_mails(outbox: Outbox) -> int:
 
     raises  StoreUnavailable
     """
-    total = 0
-    for _ in range(MAX_FORGETTINGS):
-        count = await outbox.forget()
-        total += count
-        if count == 0:
-            break
-    return total
+    return await repeat_until_none(outbox.forget, most_calls=MAX_FORGETTINGS)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from shared.flows.due_work import repeat_until_none
 from shared.usage.store import Counted, UsageBooks
 
 # Each round is one short call. After this time no other is begun; what is left is the next hour's.
@@ -29,10 +30,7 @@ async def roll_up_usage(usage: UsageBooks) -> RolledUp:
 
 
 async def _repeat(call: Callable[[], Awaitable[Counted]], until_s: float) -> int:
-    done = 0
-    for _ in range(MAX_ROUNDS):
-        count = (await call()).count
-        done += count
-        if count == 0 or time.monotonic() >= until_s:
-            break
-    return done
+    async def count() -> int:
+        return (await call()).count
+
+    return await repeat_until_none(count, most_calls=MAX_ROUNDS, until_s=until_s)

@@ -1,6 +1,7 @@
 """Responses that are stored: kept when they end, found by a request that continues them, shown and erased."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,10 +15,11 @@ from shared.core.verdicts import Refused
 from shared.flows.ask import Desk, ask_within_limits
 from shared.history.response_refusals import PreviousResponseNotFound, ResponseNotFound
 from shared.history.responses import (
-    MAX_SEALED_BYTES,
-    MAX_TEST_SEALED_BYTES,
+    ROOM,
+    TEST_ROOM,
     Item,
     ResponseDeleted,
+    Sealed,
     SealedConversation,
     SealedResponse,
     StoredResponse,
@@ -44,10 +46,14 @@ class Archive(msgspec.Struct, frozen=True):
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """What was stored of what a request names: the conversation that it continues, and single items by their id."""
+    """What was stored of what a request names: the conversation that it continues, and single items by their id.
+
+    is_asked: the request was counted for it
+    """
 
     items: Sequence[Item] = ()
     named: Mapping[str, Item] = {}
+    is_asked: bool = False
 
 
 class ResponseStorage:
@@ -55,7 +61,7 @@ class ResponseStorage:
 
     def __init__(self, archive: Archive, caller: Caller, dialect: ResponsesDialect, translated: Translated) -> None:
         self._archive = archive
-        self._max_sealed_bytes = MAX_TEST_SEALED_BYTES if caller.environment == "test" else MAX_SEALED_BYTES
+        self._room = TEST_ROOM if caller.environment == "test" else ROOM
         self._dialect = dialect
         self._translated = translated
 
@@ -81,10 +87,10 @@ class ResponseStorage:
         if isinstance(answer, Refused):
             _log_not_stored(generation_id, str(answer.numbers.get("reason", answer.code)))
 
-    def _seal(self, response: dict[str, Any], usage: UsageReport | None) -> str | None:
+    def _seal(self, response: dict[str, Any], usage: UsageReport | None) -> Sealed | None:
         shown = {**response, "usage": None if usage is None else usage_object(usage)}
         stored = StoredResponse(response=shown, input_items=self._translated.input_items)
-        return seal_response(self._archive.sealer, stored, max_sealed_bytes=self._max_sealed_bytes)
+        return seal_response(self._archive.sealer, stored, self._room)
 
 
 async def find_earlier(
@@ -110,14 +116,28 @@ async def find_earlier(
         return await archive.responses.read_conversation(caller, previous_id, named_ids)
 
     found = await ask_within_limits(desk, caller, ask, answer_headers)
-    earlier = [open_response(archive.sealer, sealed) for sealed in found.earlier]
-    if None in earlier:
-        raise PreviousResponseNotFound("A response before this one cannot be opened any more. Send all as `input`.")
-    named = [open_response(archive.sealer, sealed) for sealed in found.named]
-    return Earlier(
-        items=[item for stored in earlier if stored is not None for item in stored.items],
-        named={item["id"]: item for stored in named if stored is not None for item in stored.items if "id" in item},
-    )
+    return await _open_each(archive.sealer, found, frozenset(references.item_ids))
+
+
+async def _open_each(sealer: Sealer, found: SealedConversation, item_ids: Collection[str]) -> Earlier:
+    """Open one response after the other, and keep its items alone: everybody else gets his turn in between.
+
+    raises  PreviousResponseNotFound
+    """
+    items: list[Item] = []
+    for sealed in found.earlier:
+        stored = open_response(sealer, sealed)
+        if stored is None:
+            raise PreviousResponseNotFound("A response before this one cannot be opened any more. Send all as `input`.")
+        items += stored.items
+        await asyncio.sleep(0)
+    named: dict[str, Item] = {}
+    for sealed in found.named:
+        stored = open_response(sealer, sealed)
+        if stored is not None:
+            named |= {item["id"]: item for item in stored.items if item.get("id") in item_ids}
+        await asyncio.sleep(0)
+    return Earlier(items=items, named=named, is_asked=True)
 
 
 async def show_response(

@@ -17,18 +17,18 @@ from shared.flows.departure import Departure
 from shared.flows.forward_chat import Forwarded, StreamTimedOut
 from shared.flows.inference import Inference
 from shared.flows.open_stream import OpenStream, ask_for_stream
-from shared.flows.settle_chat import (
+from shared.flows.settle_call import (
     Answered,
     answer_usage,
     close_unanswered,
-    served_by,
     settle_answer,
-    settle_by_look_up,
     stored_meanwhile,
     usage_if_crashed,
 )
+from shared.flows.settle_chat import served_by, settle_by_look_up
 from shared.flows.stream_clock import FIRST_PING_S, PING_S, StreamClock
 from shared.ledger.types import Outcome, UsageSource
+from shared.providers.failures import UNREACHABLE, refusal_for
 from shared.providers.priced import Priced
 from shared.providers.sse import Event
 
@@ -74,7 +74,7 @@ async def stream_chat(inference: Inference, caller: Caller, request: ChatRequest
         if isinstance(chat, bytes):
             await _write(sink, chat, inference.deadline_s)
             return
-        async with chat.meter.kept_alive(lambda: usage_if_crashed(chat)):
+        async with chat.call.meter.kept_alive(lambda: usage_if_crashed(chat.call)):
             await _answer(chat, await _open(chat, sink), sink)
     except GatewayError as refusal:
         if not sink.is_started:
@@ -89,8 +89,14 @@ async def _answer(chat: Chat, opened: OpenStream, sink: Sink) -> None:
         await _forward(chat, forwarded, sink)
     finally:
         opened.source.close()
-        ending = await _settle(chat, forwarded, sink)
-    await _write(sink, ending, max(LAST_WRITE_S, chat.remaining_s()))
+        if forwarded.is_unreadable:
+            chat.call.inference.health.record_failure(opened.offer.provider, opened.offer.model_id)
+            await close_unanswered(chat.call)
+        else:
+            ending = await _settle(chat, forwarded, sink)
+    if forwarded.is_unreadable:
+        raise refusal_for(UNREACHABLE)
+    await _write(sink, ending, max(LAST_WRITE_S, chat.call.remaining_s()))
 
 
 async def _open(chat: Chat, sink: Sink) -> OpenStream:
@@ -106,11 +112,11 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
     try:
         opened = await wait_with_pulse(
             attempt_in_turn(
-                chat.inference,
-                chat.offers,
+                chat.call.inference,
+                chat.call.offers,
                 lambda offer: ask_for_stream(chat, offer),
-                chat.trail,
-                deadline_s=chat.deadline_s,
+                chat.call.trail,
+                deadline_s=chat.call.deadline_s,
             ),
             pulse,
             first_s=FIRST_PING_S,
@@ -119,23 +125,23 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
         is_open = True
     finally:
         if not is_open:
-            await close_unanswered(chat)
+            await close_unanswered(chat.call)
     sink.answer_headers["X-Provider"] = opened.offer.provider
     return opened
 
 
 async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
     """Pass events on until the answer is complete or cannot go on; how it ended is left in `forwarded`."""
-    clock = StreamClock(chat.inference.silence_limit_s)
+    clock = StreamClock(chat.call.inference.silence_limit_s)
     departure = Departure(chat, forwarded.opened.offer)
     events = forwarded.opened.events
     try:
         while True:
             block = forwarded.take(events)
             if block:
-                if chat.keeper is not None:
-                    chat.keeper.add(block)
-                await _write(sink, block, chat.remaining_s())
+                if chat.call.keeper is not None:
+                    chat.call.keeper.add(block)
+                await _write(sink, block, chat.call.remaining_s())
                 clock.note_written()
                 departure.note_written()
             if forwarded.is_over:
@@ -145,7 +151,7 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                     forwarded.end()
                     return
                 forwarded.stop_growing()
-            if time.monotonic() >= chat.deadline_s:
+            if time.monotonic() >= chat.call.deadline_s:
                 raise StreamTimedOut
             await forwarded.extend_when_due()
             events = await _read(chat, forwarded, clock)
@@ -153,7 +159,7 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                 forwarded.end()
                 return
             if clock.is_ping_due and not events:
-                await _write(sink, chat.request.dialect.ping(), chat.remaining_s())
+                await _write(sink, chat.request.dialect.ping(), chat.call.remaining_s())
                 clock.note_ping()
     except UpstreamCut:
         forwarded.end()
@@ -164,7 +170,7 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
 async def _read(chat: Chat, forwarded: Forwarded, clock: StreamClock) -> list[Event]:
     """Return the next events; none when something else is due first."""
     try:
-        events = await forwarded.read(min(clock.patience_s(), chat.remaining_s()))
+        events = await forwarded.read(min(clock.patience_s(), chat.call.remaining_s()))
     except UpstreamTimeout:
         return []
     clock.note_read()
@@ -187,10 +193,10 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
     outcome = Outcome.COMPLETED
     if not forwarded.is_complete:
         outcome = Outcome.ABANDONED if sink.is_gone else Outcome.INTERRUPTED
-    chat.inference.health.record_throughput(
+    chat.call.inference.health.record_throughput(
         offer.provider,
         offer.model_id,
-        tokens=resolved.quantities.output_tokens,
+        tokens=resolved.charged.quantities.output_tokens,
         seconds=time.monotonic() - forwarded.opened.opened_s,
     )
     ending = Priced(b"")
@@ -200,12 +206,12 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
         # Whatever became of its last words, what the provider said is charged.
         answered = Answered(
             offer=offer,
-            resolved=resolved,
+            charged=resolved.charged,
             outcome=outcome,
             upstream_id=forwarded.last_chunk.id if forwarded.last_chunk else "",
             ending=ending,
         )
-        async with stored_meanwhile(chat):
+        async with stored_meanwhile(chat.call):
             cost_nanos = await _charge(chat, forwarded, answered, sink)
     return ending.with_cost(cost_nanos)
 
@@ -219,9 +225,9 @@ def _ending(chat: Chat, forwarded: Forwarded, resolved: ResolvedUsage, sink: Sin
 
 async def _charge(chat: Chat, forwarded: Forwarded, answered: Answered, sink: Sink) -> Nanos | None:
     """Settle, and return what it cost; None where that is not known yet."""
-    look_up = chat.trail.look_up if sink.is_gone or not forwarded.is_complete else None
-    if look_up is not None and answered.resolved.source is not UsageSource.PROVIDER:
-        await settle_by_look_up(chat, answer_usage(chat, answered), look_up, has_client=not sink.is_gone)
+    look_up = chat.call.trail.look_up if sink.is_gone or not forwarded.is_complete else None
+    if look_up is not None and answered.charged.source is not UsageSource.PROVIDER:
+        await settle_by_look_up(chat.call, answer_usage(chat.call, answered), look_up, has_client=not sink.is_gone)
         return None
-    settlement = await settle_answer(chat, answered)
+    settlement = await settle_answer(chat.call, answered)
     return None if settlement is None else settlement.cost_nanos

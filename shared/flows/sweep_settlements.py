@@ -1,12 +1,11 @@
 """The sweep behind every crash and every outage: what was not settled in time is settled, let go, or given up."""
 
-from collections.abc import Awaitable, Callable
-
 import msgspec
 
 from shared.clients.redis_failure import RedisUnavailable
 from shared.core.errors import StoreUnavailable
 from shared.core.log import log_event
+from shared.flows.due_work import repeat_until_none
 from shared.flows.settle_late import LateCounts, LateMeans, settle_late
 
 # Some hundreds of wallets or answers each; what is left waits for the next minute.
@@ -35,21 +34,11 @@ async def sweep_settlements(means: LateMeans) -> SweepCounts:
         late = await settle_late(means)
     except RedisUnavailable as error:
         log_event("late_settlements_unread", level="error", reason=str(error))
-    wallets = await _until_none(lambda: _expired(means))
-    answers_erased = await _until_none(lambda: _erased(means))
+    wallets = await repeat_until_none(lambda: _expired(means), most_calls=MOST_CALLS)
+    answers_erased = await repeat_until_none(lambda: _erased(means), most_calls=MOST_CALLS)
     if late is None:
         raise StoreUnavailable("list of late settlements")
     return SweepCounts(late=late, wallets=wallets, answers_erased=answers_erased)
-
-
-async def _until_none(call: Callable[[], Awaitable[int]]) -> int:
-    count = 0
-    for _ in range(MOST_CALLS):
-        done = await call()
-        count += done
-        if done == 0:
-            break
-    return count
 
 
 async def _expired(means: LateMeans) -> int:

@@ -10,10 +10,10 @@ class SessionNotFound(GatewayError):
     status = 404
     code = "session_not_found"
 
-    def __init__(self) -> None:
+    def __init__(self, param: str = "id") -> None:
         super().__init__(
             "This account has no such session, or it was deleted. GET /v1/chat/sessions lists those that there are.",
-            param="id",
+            param=param,
         )
 
 

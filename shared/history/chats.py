@@ -27,8 +27,24 @@ from shared.history.chat_types import (
 class TurnMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message to be stored, as the chat dialect has it; tokens: as counted by its provider, None for an estimate."""
 
-    message: Mapping[str, Any]
+    message: Mapping[str, Any] | msgspec.Raw
     tokens: int | None = None
+
+
+class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request with a session asks for, and what it would leave there at the least.
+
+    models: any of them may answer; input_tokens: its own, images apart; output_tokens: the bound of one choice;
+    messages, size_bytes, largest_bytes: of what it would store, as JSON
+    """
+
+    models: tuple[ModelId, ...]
+    input_tokens: int
+    output_tokens: int
+    images: int
+    messages: int
+    size_bytes: int
+    largest_bytes: int
 
 
 class History:
@@ -132,18 +148,19 @@ class History:
         answer: type[StatsTold | Refused] = StatsTold | Refused  # type: ignore[assignment]
         return await self._database.call("read_chat_stats", {"p_caller": caller.to_json()}, answer)
 
-    async def read_turns(self, caller: Caller, session_id: ChatSessionId, *, token_budget: int) -> TurnsTold | Refused:
-        """Read what stands before a request's own messages: the newest turns that fit into the budget.
+    async def begin_turn(self, caller: Caller, session_id: ChatSessionId, turn: BegunTurn) -> TurnsTold | Refused:
+        """Read what stands before a request's own messages: the newest turns that its models take beside them.
 
-        The caller needs history:read and history:write beside what his route asks for.
+        The caller needs history:read and history:write beside what his route asks for. A turn that there is no room
+        for is refused here.
         """
         arguments: dict[str, Argument] = {
             "p_caller": caller.to_json(),
             "p_session_id": session_id,
-            "p_token_budget": token_budget,
+            "p_turn": msgspec.structs.asdict(turn),
         }
         answer: type[TurnsTold | Refused] = TurnsTold | Refused  # type: ignore[assignment]
-        return await self._database.call("read_chat_turns", arguments, answer)
+        return await self._database.call("begin_chat_turn", arguments, answer)
 
     async def append_turn(
         self,

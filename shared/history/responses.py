@@ -20,8 +20,10 @@ from shared.core.verdicts import LimitsPolicy, Refused
 MAX_SEALED_BYTES = 4 * 1024 * 1024
 # What a test key is answered costs nothing, so it may not fill the database either.
 MAX_TEST_SEALED_BYTES = 8 * 1024
-# Compressing more would hold up everybody else.
+# Of the JSON in it, which a later request has to open. Compressing more would hold up everybody else.
 MAX_JSON_BYTES = 8 * 1024 * 1024
+# Compressed a thousandfold, it would pass the bound of its sealed text.
+MAX_TEST_JSON_BYTES = 64 * 1024
 
 Item = Mapping[str, Any]
 _RESPONSE_ID = re.compile(r"resp_([0-9a-f]{32})", re.ASCII)
@@ -42,6 +44,24 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     def items(self) -> list[Item]:
         """Its input and its output, in their order."""
         return [*self.input_items, *self.response["output"]]
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stored response may take, as JSON and sealed."""
+
+    json_bytes: int
+    sealed_bytes: int
+
+
+ROOM = Room(json_bytes=MAX_JSON_BYTES, sealed_bytes=MAX_SEALED_BYTES)
+TEST_ROOM = Room(json_bytes=MAX_TEST_JSON_BYTES, sealed_bytes=MAX_TEST_SEALED_BYTES)
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A response as it is stored; size_bytes: of the JSON that is opened for a request that names it."""
+
+    content: str
+    size_bytes: int
 
 
 class ResponseStored(msgspec.Struct, frozen=True, tag_field="verdict", tag="stored"):
@@ -81,7 +101,7 @@ class StoredResponses:
         self._database = database
 
     async def store(
-        self, generation_id: GenerationId, previous_id: GenerationId | None, sealed: str
+        self, generation_id: GenerationId, previous_id: GenerationId | None, sealed: Sealed
     ) -> ResponseStored | Refused:
         """Store a response of the account that asked for it.
 
@@ -92,7 +112,8 @@ class StoredResponses:
             {
                 "p_generation_id": str(generation_id),
                 "p_previous_id": None if previous_id is None else str(previous_id),
-                "p_content": sealed,
+                "p_content": sealed.content,
+                "p_size_bytes": sealed.size_bytes,
             },
             ResponseStored | Refused,  # type: ignore[arg-type]
         )
@@ -149,13 +170,13 @@ def parse_item_id(text: str) -> GenerationId | None:
     return None if match is None else GenerationId(uuid.UUID(match[1]))
 
 
-def seal_response(sealer: Sealer, stored: StoredResponse, *, max_sealed_bytes: int) -> str | None:
+def seal_response(sealer: Sealer, stored: StoredResponse, room: Room) -> Sealed | None:
     """Return a response as it is stored; None where it is too large."""
     text = json.dumps([stored.response, list(stored.input_items)], separators=(",", ":")).encode()
-    if len(text) > MAX_JSON_BYTES:
+    if len(text) > room.json_bytes:
         return None
-    sealed = sealer.seal(zlib.compress(text, zlib.Z_BEST_SPEED))
-    return sealed if len(sealed) <= max_sealed_bytes else None
+    content = sealer.seal(zlib.compress(text, zlib.Z_BEST_SPEED))
+    return Sealed(content=content, size_bytes=len(text)) if len(content) <= room.sealed_bytes else None
 
 
 def open_response(sealer: Sealer, sealed: str) -> StoredResponse | None:

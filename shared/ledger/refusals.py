@@ -32,6 +32,18 @@ class ImagesNotSupported(GatewayError):
     code = "images_not_supported"
 
 
+class ModelNotForThis(GatewayError):
+    """The model exists, but does not make what this path is for."""
+
+    code = "model_not_for_this"
+
+
+class ImageVariantNotOffered(GatewayError):
+    """Nobody offers the model's images in this size and quality."""
+
+    code = "image_variant_not_offered"
+
+
 class InsufficientCredits(GatewayError):
     """The balance does not cover what the request may cost."""
 
@@ -109,6 +121,17 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         "model",
     ),
     "images_not_supported": (ImagesNotSupported, "The model {model} takes no images.", "messages"),
+    "model_not_for_this": (
+        ModelNotForThis,
+        "The model {model} makes {outputs}, and here {output} is asked for. Text is made at /v1/chat/completions, "
+        "embeddings at /v1/embeddings, and an image at /v1/images/generations.",
+        "model",
+    ),
+    "image_variant_not_offered": (
+        ImageVariantNotOffered,
+        "No image of the model {model} is offered in this size and quality. Offered are: {offered}.",
+        "size",
+    ),
     "idempotency_key_reused": (
         IdempotencyKeyReused,
         "This Idempotency-Key was used within the last 24 hours with another request. Use a new key.",

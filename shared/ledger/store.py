@@ -13,6 +13,7 @@ from shared.ledger.types import (
     AdmissionRequest,
     Admitted,
     Claim,
+    ClaimUnknown,
     Counted,
     DeadLetter,
     DeadLetterKind,
@@ -58,11 +59,25 @@ class Ledger:
                     "output_tokens": request.bounds.output_tokens,
                     "reasoning_output_tokens": request.bounds.reasoning_output_tokens,
                     "is_cheapest_only": request.bounds.is_cheapest_only,
+                    "output": request.bounds.output,
+                    "image_size": request.bounds.image_size,
+                    "image_quality": request.bounds.image_quality,
                 },
                 "p_lifetime_s": request.lifetime_s,
                 "p_claim": None if request.claim is None else _claim_json(request.claim),
             },
             Admitted | Replay | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
+        )
+
+    async def find_answer(self, caller: Caller, claim: Claim) -> Replay | ClaimUnknown | Refused:
+        """Tell what a request that came before was answered; nothing is held, and nothing admitted.
+
+        raises  StoreUnavailable; a retry is safe
+        """
+        return await self._database.call(
+            "find_answer",
+            {"p_caller": caller.to_json(), "p_claim": _claim_json(claim)},
+            Replay | ClaimUnknown | Refused,  # type: ignore[arg-type]
         )
 
     async def extend_hold(

@@ -34,11 +34,15 @@ class Quantities(msgspec.Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
+Output = Literal["text", "embeddings", "image"]
+
+
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a request may use, before any model's own limits.
 
     output_tokens: per choice; reasoning_output_tokens: the same for models that reason, whose thinking counts and is
-    not seen; is_cheapest_only: of each model only the cheapest offer is tried
+    not seen; is_cheapest_only: of each model only the cheapest offer is tried; output: what is to be made; of images
+    there are as many as choices, in a size and quality, None for the model's default
     """
 
     input_tokens: int
@@ -47,6 +51,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
     reasoning_output_tokens: int
     is_cheapest_only: bool
+    output: Output = "text"
+    image_size: str | None = None
+    image_quality: str | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +87,10 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A provider that may serve the request; quote_nanos is the most it can cost there, output_tokens per choice."""
+    """A provider that may serve the request; quote_nanos is the most it can cost there, output_tokens per choice.
+
+    image_size, image_quality: what an image is held for, None where the model does not know the one or the other
+    """
 
     model_id: ModelId
     provider: ProviderSlug
@@ -92,6 +102,8 @@ class Offer(msgspec.Struct, frozen=True):
     output_tokens: int
     input_tokens: int
     quote_nanos: Nanos
+    image_size: str | None = None
+    image_quality: str | None = None
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -123,6 +135,12 @@ class Replay(msgspec.Struct, frozen=True, tag_field="verdict", tag="replay"):
     provider: ProviderSlug
     cost_nanos: Nanos
     answer: str
+    policy: LimitsPolicy
+
+
+class ClaimUnknown(msgspec.Struct, frozen=True, tag_field="verdict", tag="unknown_claim"):
+    """The request did not come before, or nothing became of it."""
+
     policy: LimitsPolicy
 
 

@@ -10,11 +10,15 @@ from shared.limits.types import Allowance, KeyUnknown, KeyUnseen, Measure, RateS
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is to be let through: one request of a key, under a lease of its own."""
+    """What is to be let through: one request of a key, under a lease of its own.
+
+    is_counted: it is one of its minute's already
+    """
 
     key: str
     lease_id: str
     tokens: int
+    is_counted: bool = False
 
 
 def read_answer(answer: object, request: Request) -> Reservation | KeyUnseen | KeyUnknown | RateLimited:

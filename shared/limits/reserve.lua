@@ -6,11 +6,12 @@
 -- ARGV  1 now in ms   2 lease id, '' for a request that is over at once   3 tokens to reserve
 --       4 unseen keys per minute of one address   5 policy if admission has just told it, else ''   6 seconds to keep it
 --       7 the mark as it was before admission was asked: a policy is kept only if nothing has changed since
+--       8 requests to count: 0 for one that was counted when something was looked up for it, else 1
 -- A policy is eight numbers: account id, then requests, tokens, concurrency of the account, then those of the key, key id.
 -- Answers  {'reserved', account id, key id, bucket, state}   {'unseen', mark of the last change or ''}   {'unknown'}
 --          {'refused', 'key' | 'account' | 'address', 'requests' | 'tokens' | 'concurrency', limit, retry ms or -1, state}
 -- state is limit, remaining, reset in ms of requests, then of tokens, of whichever has less remaining; limit 0 is none.
-local now, lease, tokens = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local now, lease, tokens, requests = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[8])
 -- A lease says only that a request is under way; nobody knows when it ends.
 local CONCURRENCY_RETRY_MS = 1000
 
@@ -63,7 +64,7 @@ local function find_excess(subjects)
     if is_worse then worst = { name = subject.name, measure = measure, limit = limit, retry = retry } end
   end
   for _, s in ipairs(subjects) do
-    if s.requests_limit > 0 and s.requests.total + 1 > s.requests_limit then
+    if requests > 0 and s.requests_limit > 0 and s.requests.total + 1 > s.requests_limit then
       note(s, 'requests', s.requests_limit, fits_in_ms(s.requests, s.requests_limit, 1, now))
     end
     -- Who asks for none is not kept waiting for tokens: a balance can be read when they are used up.
@@ -81,7 +82,7 @@ end
 local function commit(account, subjects)
   local fields = {}
   for _, s in ipairs(subjects) do
-    add(s.requests, 0, 1)
+    add(s.requests, 0, requests)
     add(s.tokens, 0, tokens)
     fields[#fields + 1] = 'requests' .. s.suffix
     fields[#fields + 1] = write_window(s.requests)

@@ -50,15 +50,19 @@ class Limiter:
         self._look_script = _load_script("look.lua")
         self._forget_script = _load_script("forget.lua")
 
-    async def reserve(self, *, key: str, address: str, lease_id: str, tokens: int) -> ReserveAnswer:
+    async def reserve(
+        self, *, key: str, address: str, lease_id: str, tokens: int, is_counted: bool = False
+    ) -> ReserveAnswer:
         """Let one request through if the key and its account have room, in one call to Redis.
 
         lease_id: NO_LEASE for a request that is over at once; it then takes no place among those under way
+        is_counted: it is one of its minute's already, and needs room for its tokens and its lease alone
         units   tokens: the most the request may use; key: the key's fingerprint in hexadecimal
         raises  RateLimited, which has counted nothing; ValueError for a negative number of tokens
         policy  open: FailedOpen; admission then tells the policy, and `reserve_locally` holds it
         """
-        return await self._reserve(Request(key=key, lease_id=lease_id, tokens=tokens), address=address)
+        request = Request(key=key, lease_id=lease_id, tokens=tokens, is_counted=is_counted)
+        return await self._reserve(request, address=address)
 
     async def reserve_with_policy(
         self, policy: LimitsPolicy, *, key: str, lease_id: str, tokens: int, seen: KeyUnseen = NEVER_CHANGED
@@ -209,6 +213,7 @@ class Limiter:
                     _policy_text(policy) if policy else "",
                     POLICY_TTL_S,
                     change,
+                    0 if request.is_counted else 1,
                 ),
             )
             answer = read_answer(raw, request)

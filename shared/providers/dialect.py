@@ -15,7 +15,7 @@ from shared.providers.usage import UsageReport
 class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an answer when a provider begins it.
 
-    input_tokens: an estimate, until the end tells them
+    input_tokens: an estimate, until the end tells them; is_kept: the account lets answers be stored
     units   began_at_s: seconds since 1970
     """
 
@@ -23,6 +23,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelId
     input_tokens: int
     began_at_s: int
+    is_kept: bool = True
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,8 @@ def build_request(
 ) -> bytes:
     """Turn the client's body into what goes to the provider; what is not named here passes untouched.
 
-    shape   compact ASCII JSON: escapes keep lone surrogates, which UTF-8 could not carry
+    shape   compact ASCII JSON: escapes keep lone surrogates, which UTF-8 could not carry; fields by name, so that what
+            is the same request in another dialect is the same bytes
     units   max_output_tokens: per choice; a smaller bound of the client's stays
     raises  InvalidRequest for what cannot be written as JSON (NaN, too deep)
     """
@@ -111,7 +112,7 @@ def build_request(
         if data_collection in ("allow", "deny"):
             request["provider"] = {"data_collection": data_collection}
     try:
-        return json.dumps(request, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(dict(sorted(request.items())), separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError, TypeError) as unwritable:
         raise InvalidRequest("The request holds a value that JSON cannot carry.") from unwritable
 

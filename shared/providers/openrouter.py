@@ -6,6 +6,8 @@ from shared.providers.record import Provider
 # base URL, Bearer  https://openrouter.ai/docs/api-reference/overview
 # provider.data_collection       https://openrouter.ai/docs/features/provider-routing
 # generation_path                https://openrouter.ai/docs/api-reference/get-a-generation
+# embeddings_path, encoding_format  https://openrouter.ai/docs/api/api-reference/embeddings/create-embeddings
+# images_path, image_fields      https://openrouter.ai/docs/api/api-reference/images/create-images
 OPENROUTER = Provider(
     slug=ProviderSlug("openrouter"),
     name="OpenRouter",
@@ -14,4 +16,8 @@ OPENROUTER = Provider(
     reports_cost=True,
     honours_data_collection=True,
     generation_path="/generation",
+    embeddings_path="/embeddings",
+    knows_encoding_format=True,
+    images_path="/images",
+    image_fields=("prompt", "n", "output_format", "output_compression", "background"),
 )

@@ -15,7 +15,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     base_url: paths are put behind it. output_bound_field: the name for a bound on output where the client gave none;
     strict: the provider knows no other name. reports_cost: `usage.cost` is what it charged us.
-    generation_path: where it tells afterwards what an answer used and what it took for it, None where it does not.
+    generation_path: where it tells afterwards what an answer used and what it took for it; embeddings_path,
+    images_path: where they are made, in OpenAI's dialect. None where it does not offer that.
+    knows_encoding_format: embeddings come as base64 where they are asked for so. image_fields: what it knows of a
+    request for images beside model, size and quality, None for all of it.
     """
 
     slug: ProviderSlug
@@ -30,6 +33,10 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     honours_data_collection: bool = False
     chat_path: str = "/chat/completions"
     generation_path: str | None = None
+    embeddings_path: str | None = None
+    knows_encoding_format: bool = False
+    images_path: str | None = None
+    image_fields: tuple[str, ...] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def authorise(self, api_key: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ _NOT_PROMPT = frozenset(
         "user",
         "logit_bias",
         "stop",
+        "stream",
         "stream_options",
     }
 )
@@ -57,7 +58,7 @@ class RequestCounts(msgspec.Struct, frozen=True, kw_only=True):
         overhead = REQUEST_OVERHEAD_TOKENS + self.message_count * MESSAGE_OVERHEAD_TOKENS
         if self.has_tools:
             overhead += TOOLS_OVERHEAD_TOKENS
-        return ceil_div(self.text_bytes - self.dense_bytes, BYTES_PER_TOKEN) + self.dense_bytes + overhead
+        return estimate_text(self.text_bytes, self.dense_bytes) + overhead
 
 
 def count_request(body: Mapping[str, Any]) -> RequestCounts:
@@ -92,6 +93,17 @@ def count_request(body: Mapping[str, Any]) -> RequestCounts:
     )
 
 
+def weigh_text(text: str) -> tuple[int, int]:
+    """Return the bytes of a text, and those of them that may be a token each."""
+    data = text.encode("utf-8", "surrogatepass")
+    return len(data), len(data) - len(data.translate(None, _DENSE_BYTES))
+
+
+def estimate_text(text_bytes: int, dense_bytes: int) -> int:
+    """Return the most tokens that we expect of a text, by what it weighs."""
+    return ceil_div(text_bytes - dense_bytes, BYTES_PER_TOKEN) + dense_bytes
+
+
 def _beside_address(part: Mapping[str, Any]) -> list[object]:
     """Return the values of an image part that are not the image's address."""
     image = part["image_url"]
@@ -109,9 +121,9 @@ def _text_bytes(pending: list[object]) -> tuple[int, int]:
     while pending:
         value = pending.pop()
         if isinstance(value, str):
-            text = value.encode("utf-8", "surrogatepass")
-            total += len(text)
-            dense += len(text) - len(text.translate(None, _DENSE_BYTES))
+            text_bytes, dense_bytes = weigh_text(value)
+            total += text_bytes
+            dense += dense_bytes
         elif isinstance(value, dict):
             total += len(value) * _PUNCTUATION_BYTES
             pending += value.keys()

@@ -41,7 +41,7 @@ FIELD_RULES: tuple[FieldRule, ...] = (
     # Ours: read by the gateway, meaningless or harmful upstream.
     FieldRule(name="models", action="drop", reason="the gateway does the fallback itself", source=_CONTRACT),
     FieldRule(name="provider", action="drop", reason="the gateway chooses the provider itself", source=_CONTRACT),
-    FieldRule(name="session_id", action="refuse", reason="sessions are not stored here", source=_CONTRACT),
+    FieldRule(name="session_id", action="drop", reason="the gateway keeps its sessions itself", source=_CONTRACT),
     FieldRule(name="max_output_tokens", action="drop", reason="sent under the provider's own name", source=_CONTRACT),
     FieldRule(name="usage", action="drop", reason="usage is always reported", source=_OPENROUTER),
     FieldRule(name="store", action="drop", reason="nothing is stored at the provider", source=_OPENAI),

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from shared.core.money import Nanos, nanos_from_dollars
-from shared.providers.raw_json import MalformedAnswer, decode, is_absent
+from shared.providers.raw_json import MalformedAnswer, decode, decode_object, is_absent
 
 # A single request that cost more than this was misreported.
 MAX_REPORTED_DOLLARS = 10_000
@@ -106,6 +106,27 @@ def read_usage(raw: bytes | None, *, bounds: UsageBounds) -> UsageReport | None:
     )
 
 
+def read_prompt_tokens(raw: bytes | None, *, max_tokens: int) -> int | None:
+    """Read the tokens of a prompt that has no answer in tokens, as of embeddings.
+
+    shape   None where none are told: missing is not zero
+    raises  ImplausibleUsage naming the field: negative, not a whole number, above the bound
+    """
+    if raw is None or is_absent(raw):
+        return None
+    try:
+        usage = decode(_USAGE, raw)
+    except MalformedAnswer as malformed:
+        raise ImplausibleUsage(f"usage: {malformed}") from malformed
+    # Some tell the total alone.
+    told = _MISSING if usage is None else _first(usage.prompt_tokens, usage.total_tokens)
+    if is_absent(told):
+        return None
+    tokens = _count("prompt_tokens", told)
+    _check_bound("prompt_tokens", tokens, max_tokens)
+    return tokens
+
+
 def encode_usage(report: UsageReport) -> bytes:
     """Print quantities as OpenAI's `usage`, for an answer whose provider sent none."""
     prompt = report.input_tokens + report.cached_input_tokens + report.cache_write_tokens
@@ -118,6 +139,18 @@ def encode_usage(report: UsageReport) -> bytes:
             "completion_tokens_details": {"reasoning_tokens": report.reasoning_tokens},
         }
     )
+
+
+def show_usage(raw: bytes, report: UsageReport) -> bytes:
+    """Return what a client is shown of a provider's `usage`: it as it came, if it adds up as OpenAI's does.
+
+    raises  MalformedAnswer for what cannot be shown with our cost put in
+    policy  one that counts its cache or its reasoning beside the rest is told anew, so that what was charged adds up
+    """
+    fields = decode_object(raw)
+    prompt = report.input_tokens + report.cached_input_tokens + report.cache_write_tokens
+    told = (bytes(fields["prompt_tokens"]), bytes(fields["completion_tokens"]))
+    return raw if told == (b"%d" % prompt, b"%d" % report.output_tokens) else encode_usage(report)
 
 
 def read_reported_cost(raw: bytes | None) -> Nanos | None:

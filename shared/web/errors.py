@@ -93,13 +93,17 @@ def invalid_request(problems: list[dict[str, object]]) -> InvalidRequest:
     problem = problems[0]
     location = problem.get("loc")
     param = _path(location if isinstance(location, tuple) else ())
-    return InvalidRequest(f"{param or 'The request'}: {problem['msg']}.", param=param or None)
+    # Our own rules say all that is needed.
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return InvalidRequest(f"{param or 'The request'}: {message}.", param=param or None)
 
 
 def _path(location: tuple[object, ...]) -> str:
     """Print where a problem is, as far as the names are not made up by the client."""
     path = ""
-    for step in location[1:] if location[:1] in (("query",), ("path",), ("body",)) else location:
+    # A body that was read by itself has fields alone, of which one may be called `query`.
+    is_placed = location[:1] == ("body",) or (len(location) > 1 and location[0] in ("query", "path"))
+    for step in location[1:] if is_placed else location:
         if isinstance(step, int):
             path += f"[{step}]"
         elif not isinstance(step, str) or not _NAME.fullmatch(step):

@@ -5,6 +5,7 @@ import re
 
 from starlette.requests import Request
 
+from shared.core.ids import ChatSessionId, format_chat_session_id
 from shared.keys.fingerprint import fingerprints
 from shared.ledger.types import Claim
 from shared.web.json_body import read_body
@@ -16,8 +17,12 @@ SDK_LIFETIME_S = 15 * 60
 _COUNT = re.compile(r"\d{1,6}", re.ASCII)
 
 
-async def read_claim(request: Request, secret_keys: tuple[str, ...]) -> Claim | None:
+async def read_claim(
+    request: Request, secret_keys: tuple[str, ...], session_id: ChatSessionId | None = None
+) -> Claim | None:
     """Return what a later request would be recognised by; None where nothing says that there may be one.
+
+    session_id: the session that it goes on with, which its body need not name
 
     The official SDKs of OpenAI and Anthropic send no key, but count their retries in a header of every request, 0 for
     the first.
@@ -33,6 +38,8 @@ async def read_claim(request: Request, secret_keys: tuple[str, ...]) -> Claim | 
         return None
     body = await read_body(request)
     body_text = f"{request.url.path} {hashlib.sha256(body).hexdigest()}"
+    if session_id is not None:
+        body_text += f" {format_chat_session_id(session_id)}"
     return Claim(
         key_hmacs=None if key is None else fingerprints(f"idempotency-key {key}", secret_keys),
         body_hmacs=fingerprints(f"body {body_text}", secret_keys),

@@ -60,6 +60,8 @@ def _said(belongings: Belongings) -> Body:
 
 
 _CHAT = WellMade(body=_said)
+_EMBED = WellMade(body=_sent(model="simulated/echo", input="A cat."))
+_DRAW = WellMade(body=_sent(model="simulated/echo", prompt="A cat."))
 _SIGN_IN = WellMade(body=lambda belongings: {"token": belongings.token})
 _CHANGE_KEY = WellMade(body=_sent(max_requests=7))
 _BUY = WellMade(body=_sent(kind="credits", amount="25.00"))
@@ -137,6 +139,7 @@ REQUESTS: dict[str, WellMade] = {
     "POST /billing/portal": WellMade(body=_sent()),
     "POST /chat/sessions": _NEW_SESSION,
     "POST /coupons/redeem": _CODE,
+    "POST /images/generate": _DRAW,
     "POST /internal/jobs/{name}": WellMade(),
     "POST /referral/apply": _CODE,
     "POST /referral/code": _CODE,
@@ -150,6 +153,8 @@ REQUESTS: dict[str, WellMade] = {
     "POST /v1/chat/search": _SEARCH,
     "POST /v1/chat/sessions": _NEW_SESSION,
     "POST /v1/chat/sessions/{session_id}/messages": WellMade(status=201, body=_sent(role="user", content="hello")),
+    "POST /v1/embeddings": _EMBED,
+    "POST /v1/images/generations": _DRAW,
     "POST /v1/messages": WellMade(body=lambda belongings: {**_said(belongings), "max_tokens": 20}),
     "POST /v1/messages/count_tokens": _CHAT,
     "POST /v1/responses": WellMade(body=lambda belongings: {"model": belongings.model_id, "input": HELLO}),

@@ -14,6 +14,7 @@ from infra.local.ports import LOOPBACK, accepts_connections, choose_free_ports
 from infra.local.processes import StackError
 from infra.local.stack import LocalStack
 from tests.chaos.asked import Life
+from tests.harness.recorded_streams import with_recorder
 
 START_WITHIN_S = 30.0
 POLL_S = 0.05
@@ -36,7 +37,8 @@ class Slot:
         raises  StackError when it does not start
         """
         (port,) = choose_free_ports(1)
-        self._stack.processes.start(gateway_service(port, self._environment, name=self._name))
+        service = gateway_service(port, self._environment, name=self._name)
+        self._stack.processes.start(with_recorder(service, self._stack.processes))
         deadline_s = time.monotonic() + START_WITHIN_S
         while not await asyncio.to_thread(accepts_connections, port):
             if time.monotonic() > deadline_s:

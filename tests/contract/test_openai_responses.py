@@ -35,6 +35,7 @@ class City(BaseModel):
     people: int
 
 
+@pytest.mark.cell("openai-python", "responses")
 def test_a_response_arrives_is_stored_and_can_be_deleted(
     client_of: MakeClient, tenant: Tenants, make_model: Models
 ) -> None:
@@ -53,35 +54,7 @@ def test_a_response_arrives_is_stored_and_can_be_deleted(
         client.responses.retrieve(answer.id)
 
 
-def test_a_stream_arrives_whole_and_is_put_together(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
-    client, model = client_of(tenant()), make_model("tokens=40")
-    with client.responses.stream(model=model.id, input="Say something.") as stream:
-        numbers = [event.sequence_number for event in stream]
-        final = stream.get_final_response()
-    assert numbers == list(range(len(numbers)))
-    assert final.output_text == words(40)
-
-
-def test_parallel_tools_and_their_results_go_round(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
-    client, model = client_of(tenant()), make_model("tool_calls=2")
-    asked = client.responses.create(model=model.id, input="Weather?", tools=[WEATHER])
-    calls = [item for item in asked.output if item.type == "function_call"]
-    assert [call.name for call in calls] == ["get_weather"] * 2
-    results: list[Any] = [
-        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"} for call in calls
-    ]
-    told = client.responses.create(
-        model=make_model("tokens=3").id, input=results, previous_response_id=asked.id, tools=[WEATHER]
-    )
-    assert told.output_text == words(3)
-
-
-def test_a_structured_answer_is_parsed(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
-    client, model = client_of(tenant()), make_model("json=1")
-    answer = client.responses.parse(model=model.id, input="A city.", text_format=City)
-    assert isinstance(answer.output_parsed, City)
-
-
+@pytest.mark.cell("openai-python", "errors")
 def test_a_stream_that_is_cut_is_an_error(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
     model = make_model("tokens=9,at=3,cut=mid_stream")
     stream = client_of(tenant()).responses.create(model=model.id, input="Say something.", stream=True)
@@ -106,6 +79,7 @@ def test_a_stream_that_is_cut_is_an_error(client_of: MakeClient, tenant: Tenants
     ],
 )
 @pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.cell("openai-python", "errors")
 def test_bad_input_is_the_client_s_own_exception(
     client_of: MakeClient,
     tenant: Tenants,
@@ -133,6 +107,7 @@ REFUSED: list[tuple[str, dict[str, Any], Callable[[Tenants], Any], type[openai.A
 
 
 @pytest.mark.parametrize(("script", "fields", "caller", "error"), REFUSED)
+@pytest.mark.cell("openai-python", "errors")
 def test_refusals_are_the_client_s_own_exceptions(
     client_of: MakeClient,
     tenant: Tenants,
@@ -149,6 +124,7 @@ def test_refusals_are_the_client_s_own_exceptions(
     assert caught.value.code
 
 
+@pytest.mark.cell("openai-python", "errors")
 def test_a_limit_is_a_rate_limit_error(client_of: MakeClient, tenant: Tenants, make_model: Models) -> None:
     client = client_of(tenant(limits=PlanLimits(requests_per_minute=1)), max_retries=0)
     model = make_model()

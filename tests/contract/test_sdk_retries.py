@@ -6,7 +6,6 @@ import openai
 import pytest
 
 from shared.core.money import NANOS_PER_DOLLAR
-from tests.contract.clients import run_scenario
 from tests.contract.test_openai_python import HELLO
 from tests.functions.chat.books import assert_settled
 from tests.functions.chat.client import words
@@ -42,6 +41,7 @@ def wired_client_of(lossy: Wire) -> Iterator[MakeWiredClient]:
 
 @pytest.mark.parametrize("losses", [1, 2])
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.cell("openai-python", "retries")
 def test_python_retries_a_lost_answer_and_pays_once(
     *,
     lossy: Wire,
@@ -66,6 +66,7 @@ def test_python_retries_a_lost_answer_and_pays_once(
     assert assert_settled(customer, START) == COST
 
 
+@pytest.mark.cell("openai-python", "retries")
 def test_python_that_loses_patience_waits_again_and_pays_once(
     lossy: Wire, wired_client_of: MakeWiredClient, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:
@@ -88,24 +89,4 @@ def test_a_key_given_to_python_as_a_header_gets_the_same_answer_from_another_cli
         for _ in range(2)
     ]
     assert answers[0] == answers[1]
-    assert assert_settled(customer, START) == COST
-
-
-@pytest.mark.parametrize("scenario", ["whole", "streamed"])
-def test_node_retries_a_lost_answer_and_pays_once(
-    *,
-    node: str,
-    gateway: RunningGateway,
-    lossy: Wire,
-    tenant: Tenants,
-    make_model: Models,
-    simulator: Simulator,
-    scenario: str,
-) -> None:
-    customer, model = tenant(), make_model("prompt_tokens=10")
-    with lossy.broken(Fault(drops_answer=True), times=1):
-        answer = run_scenario(node, scenario, lossy.url, customer, model)["answer"]
-    assert answer["content"] == words(8)
-    assert len(lossy.exchanges()) == 2
-    assert len(simulator.requests(model.upstream_model)) == 1
     assert assert_settled(customer, START) == COST

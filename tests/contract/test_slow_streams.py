@@ -1,25 +1,28 @@
-"""Official clients while a provider is slow: our pings are none of their events."""
+"""Every official client while a provider thinks: our pings are none of their events, and each waits to the end."""
 
-import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.contract.clients import MakeClient, RunNode
+import pytest
+
+from tests.contract.matrix import clients_of
+from tests.contract.programs import RunClient
 from tests.functions.chat.client import words
-from tests.harness.tenants import Models, Tenant, Tenants, TestModel
+from tests.harness.simulator import Simulator
+from tests.harness.tenants import Models, Tenants
+
+FEATURE = "keep_alive"
+CLIENTS = clients_of(FEATURE)
+SILENCE_MS = 40_000
+# One test for all of them: they wait side by side.
+pytestmark = [pytest.mark.cell(client, FEATURE) for client in CLIENTS]
 
 
-async def test_a_slow_stream_with_pings_is_read_to_its_end(
-    client_of: MakeClient, run_node: RunNode, tenant: Tenants, make_model: Models
+def test_a_stream_is_read_to_its_end_after_forty_seconds_of_silence(
+    run_client: RunClient, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:
-    customer, model = tenant(), make_model("tokens=3,first_byte_ms=5200")
-    by_node, by_python = await asyncio.gather(
-        asyncio.to_thread(run_node, "streamed", customer, model),
-        asyncio.to_thread(_read_with_python, client_of, customer, model),
-    )
-    assert by_node["answer"]["content"] == by_python == words(3)
-
-
-def _read_with_python(client_of: MakeClient, customer: Tenant, model: TestModel) -> str:
-    stream = client_of(customer).chat.completions.create(
-        model=model.id, messages=[{"role": "user", "content": "Say something."}], stream=True
-    )
-    return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    customer, model = tenant(), make_model(f"tokens=3,first_byte_ms={SILENCE_MS}")
+    with ThreadPoolExecutor(len(CLIENTS)) as threads:
+        told = list(threads.map(lambda client: run_client(client, "stream", customer, model), CLIENTS))
+    assert [each["answer"]["text"] for each in told] == [words(3)] * len(CLIENTS)
+    # Nobody asked twice.
+    assert len(simulator.requests(model.upstream_model)) == len(CLIENTS)

@@ -1,11 +1,13 @@
 """The shared set of requests: each kind of route of each function, and each kind of refusal."""
 
 import functools
-import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from functions.scheduled.jobs import JOBS
+from tests.deploy.cast import TOO_LARGE, Cast
+from tests.deploy.dialect_questions import dialect_questions
+from tests.deploy.history_questions import history_questions
+from tests.deploy.output_questions import output_questions
 from tests.deploy.people_questions import people_questions
 from tests.deploy.same_answers import (
     COMPLETION,
@@ -20,68 +22,11 @@ from tests.deploy.same_answers import (
     PROVIDERS,
     Question,
 )
-from tests.deploy.selling_questions import NO_BUYER, Buyer, selling_questions
+from tests.deploy.selling_questions import selling_questions
 from tests.functions.auth.client import PATH as SIGN_IN
-from tests.functions.billing.people import SET_PERSON, make_coupon
 from tests.functions.chat.client import HELLO, PATH
-from tests.functions.keys.client import GIVE_ALL_SCOPES, run_sql
-from tests.harness.privy import PrivyTokens, new_privy_id
-from tests.harness.tenants import Models, PlanLimits, Tenants
 
 GENERATIONS = "/v1/generations"
-TENANT_LIMITS = PlanLimits(requests_per_minute=600, tokens_per_minute=600_000, concurrency=20)
-# Just over our own limit, and under those of the platforms.
-TOO_LARGE = 4 * 1024 * 1024 + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who asks, and for what; made anew for each target, so that nothing counts twice.
-
-    owner: a key that may do everything; access_token, identity_token: of someone who has never signed in
-    """
-
-    rich: Mapping[str, str]
-    poor: Mapping[str, str]
-    test: Mapping[str, str]
-    owner: Mapping[str, str]
-    buyer: Buyer
-    access_token: str
-    identity_token: str
-    model: str
-    failing: str
-    limited: str
-    cut: str
-
-
-# To know which questions there are.
-NOBODY = Cast({"Authorization": ""}, {}, {}, {}, NO_BUYER, "", "", "", "", "", "")
-
-
-def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
-    """Make the accounts and the models."""
-    owner, someone = tenant(limits=TENANT_LIMITS), new_privy_id()
-    run_sql(owner.database_url, GIVE_ALL_SCOPES, owner.key_id)
-    return Cast(
-        rich=tenant(limits=TENANT_LIMITS).headers,
-        poor=tenant(limits=TENANT_LIMITS, credit_nanos=1).headers,
-        test=tenant(limits=TENANT_LIMITS, environment="test").headers,
-        owner=owner.headers,
-        buyer=_make_buyer(tenant),
-        access_token=privy.access(someone),
-        identity_token=privy.identity(someone, "ada@example.com"),
-        model=make_model("tokens=5").id,
-        failing=make_model("status=500").id,
-        limited=make_model("status=429,retry_after=7").id,
-        cut=make_model("tokens=6,cut=mid_stream,at=3").id,
-    )
-
-
-def _make_buyer(tenant: Tenants) -> Buyer:
-    account, mailbox = tenant(limits=TENANT_LIMITS, credit_nanos=0), f"{secrets.token_hex(8)}@example.com"
-    run_sql(account.database_url, GIVE_ALL_SCOPES, account.key_id)
-    run_sql(account.database_url, SET_PERSON, new_privy_id(), mailbox, mailbox, account.account_id)
-    return Buyer(account.headers, make_coupon(account.database_url), tenant.gateway_secret)
 
 
 def questions(cast: Cast) -> Iterator[Question]:
@@ -90,6 +35,9 @@ def questions(cast: Cast) -> Iterator[Question]:
     yield from _refused_questions(cast)
     yield from _answered_questions(cast)
     yield from _generation_questions(cast)
+    yield from dialect_questions(cast)
+    yield from output_questions(cast)
+    yield from history_questions(cast)
     yield from people_questions(cast.rich, cast.owner)
     yield from selling_questions(cast.rich, cast.buyer)
     yield from _sign_in_questions(cast)

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from tests.functions.chat.client import TIMEOUT, Answer
+from tests.harness.recorded_streams import check_stream
 
 CRON_SECRET = "a cron secret of the tests"
 JSON = {"Content-Type": "application/json"}
@@ -18,6 +19,9 @@ STREAM = "text/event-stream"
 # What differs between two answers to one request: who asked when.
 ANY = frozenset({"request_id"})
 COMPLETION = ANY | {"id", "created"}
+# The simulator numbers its answers, and says so in the ids of calls.
+RESPONSE = COMPLETION | {"created_at", "completed_at", "item_id", "call_id"}
+SESSION = ANY | {"id", "session_id", "created_at", "updated_at", "next"}
 PING = ANY | {"count", "timestamp"}
 # What other requests of this session have done to the providers' records in the meantime.
 HEALTH = ANY | {"status", "providers"}
@@ -40,8 +44,8 @@ PORTAL = ANY | {"url"}
 TEST_MAIL = ANY | {"to"}
 # The jobs do for everybody what there is to do, whoever has left it.
 JOB = ANY | {
-    "cancellations", "events", "graces", "mails_forgotten", "mails_sent", "payments", "payments_mended", "refunds",
-    "reports", "rewards", "subscriptions", "subscriptions_mended",
+    "answers_erased", "cancellations", "events", "graces", "history_erased", "mails_forgotten", "mails_sent",
+    "payments", "payments_mended", "refunds", "reports", "rewards", "subscriptions", "subscriptions_mended",
 }  # fmt: skip
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")
@@ -52,7 +56,7 @@ SAME_HEADERS = re.compile(
 # API Gateway hands some headers on under a name of its own.
 # source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 RENAMED = "x-amzn-remapped-"
-PRESENT_HEADERS = re.compile(r"x-request-id|x-generation-id|x-next-cursor|x-ratelimit-(remaining|reset)-.*")
+PRESENT_HEADERS = re.compile(r"x-request-id|request-id|x-generation-id|x-next-cursor|x-ratelimit-(remaining|reset)-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ async def put(question: Question, url: str, *, source_address: str | None = None
         aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session,
         session.request(question.method, url + question.path, headers=question.headers, data=data) as response,
     ):
-        return Answer(response.status, response.headers.copy(), await response.read())
+        answer = Answer(response.status, response.headers.copy(), await response.read())
+    if answer.headers.get("Content-Type", "").startswith(STREAM):
+        check_stream(question.path.partition("?")[0], answer.raw, is_whole=True)
+    return answer
 
 
 def comparable(answer: Answer, varying: frozenset[str]) -> dict[str, Any]:

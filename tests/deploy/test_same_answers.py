@@ -9,10 +9,16 @@ import pytest
 
 from infra.package.groups import find_groups
 from infra.server.gateway import VERCEL_FILE, read_routes
-from tests.deploy.question_set import GENERATIONS, NOBODY, Cast, make_cast, questions
+from shared.core.money import NANOS_PER_DOLLAR
+from tests.deploy.cast import NOBODY, Cast, make_cast
+from tests.deploy.dialect_questions import DIALECT_STATUSES
+from tests.deploy.history_questions import HISTORY_STATUSES
+from tests.deploy.output_questions import OUTPUT_STATUSES
+from tests.deploy.question_set import GENERATIONS, questions
 from tests.deploy.same_answers import JSON, Question, Target, comparable, put
 from tests.deploy.selling_questions import STATUSES
-from tests.functions.chat.client import HELLO, PATH, TIMEOUT, content_of, read_payloads, words
+from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, words
+from tests.functions.chat.speakers import EACH, Speaker
 from tests.harness.privy import PrivyTokens
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
@@ -62,31 +68,41 @@ def test_the_set_holds_every_kind_of_answer(local_answers: Answers) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "status"), STATUSES.items())
-def test_what_is_sold_and_told_is_answered_as_the_question_means_it(
-    name: str, status: int, local_answers: Answers
-) -> None:
+@pytest.mark.parametrize(("name", "status"), (STATUSES | DIALECT_STATUSES | OUTPUT_STATUSES | HISTORY_STATUSES).items())
+def test_a_question_is_answered_as_it_is_meant(name: str, status: int, local_answers: Answers) -> None:
     assert local_answers[name]["status"] == status
 
 
-async def test_the_first_byte_of_a_stream_leaves_before_the_provider_s_last_chunk(
-    anywhere: Target, tenant: Tenants, make_model: Models, simulator: Simulator
+@EACH
+async def test_a_stream_leaves_before_the_provider_s_last_chunk_and_is_whole_at_its_end(
+    speaker: Speaker, anywhere: Target, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:
     customer, model = tenant(), make_model("tokens=8,pace_ms=400")
-    body = {"model": model.id, "messages": HELLO, "stream": True}
     async with (
         aiohttp.ClientSession(timeout=TIMEOUT) as session,
-        session.post(anywhere.url + PATH, json=body, headers=customer.headers) as response,
+        session.post(
+            anywhere.url + speaker.path, json=speaker.body(model, stream=True), headers=customer.headers
+        ) as response,
     ):
-        first = await response.content.readany()
+        first = await _read_until_said(response.content)
         (asked,) = simulator.requests(model.upstream_model)
         rest = await response.content.read()
-    assert first.startswith(b"data: ")
-    assert not asked["finished"], "the provider had said everything before our first byte came"
-    payloads = read_payloads(first + rest)
-    assert content_of([json.loads(each) for each in payloads[:-1]]) == words(8)
+    assert not asked["finished"], "the provider had said everything before our first words came"
+    said = speaker.read(Answer(response.status, response.headers.copy(), first + rest), is_stream=True)
+    assert said.text == words(8)
     (line,) = customer.books.usage_lines()
     assert line.charged_nanos == line.cost_nanos == simulator.bill_nanos(model.upstream_model)
+    assert round(said.cost * NANOS_PER_DOLLAR) == line.charged_nanos
+
+
+async def _read_until_said(content: aiohttp.StreamReader) -> bytes:
+    """Read until the provider's first word is there; what dialects send before needs no provider."""
+    read = b""
+    while b"tok0" not in read:
+        piece = await content.readany()
+        assert piece, read
+        read += piece
+    return read
 
 
 async def test_a_generation_is_read_and_its_answer_erased_where_it_was_made(

@@ -25,6 +25,7 @@ FUNCTIONS = read_functions()
 # Each function's resource, and the group that it is.
 GROUPS = {f"{function.logical_name}LambdaFunction": group for group, function in FUNCTIONS.items()}
 STREAMING = {group for group, function in FUNCTIONS.items() if streams(function)}
+ADDRESSED = {group for group, function in FUNCTIONS.items() if has_address(function)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,9 @@ def test_only_api_gateway_its_schedules_and_its_own_address_call_a_function(temp
         assert principals == expected
 
 
-def test_what_streams_has_an_address_of_its_own_that_streams_and_nothing_else_has_one(template: Template) -> None:
+def test_chat_alone_has_an_address_of_its_own_and_it_streams(template: Template) -> None:
     urls = [each["Properties"] for each in template.of_type("AWS::Lambda::Url").values()]
-    assert {GROUPS[url["TargetFunctionArn"]["Fn::GetAtt"][0]] for url in urls} == STREAMING
+    assert [GROUPS[url["TargetFunctionArn"]["Fn::GetAtt"][0]] for url in urls] == ["chat"]
     assert {url["InvokeMode"] for url in urls} == {"RESPONSE_STREAM"}
 
 
@@ -179,6 +180,7 @@ def test_a_schedules_event_is_the_job_and_the_first_is_the_one_whose_silence_is_
         "ScheduledEventsRuleSchedule6": ("rate(1 day)", ['{"job":"key_rotation"}']),
         "ScheduledEventsRuleSchedule7": ("rate(1 day)", ['{"job":"reconcile"}']),
         "ScheduledEventsRuleSchedule8": ("rate(1 day)", ['{"job":"monthly_reports"}']),
+        "ScheduledEventsRuleSchedule9": ("rate(1 day)", ['{"job":"purge"}']),
     }
     (stopped,) = template.property("JobsStopped", "Dimensions")
     assert stopped["Value"] == {"Ref": "ScheduledEventsRuleSchedule1"}
@@ -198,7 +200,7 @@ def test_no_function_reserves_instances_or_keeps_versions(template: Template) ->
 
 
 def test_the_addresses_the_archive_and_the_queue_are_told(template: Template) -> None:
-    urls = {f"{FUNCTIONS[group].logical_name}LambdaFunctionUrl" for group in STREAMING}
+    urls = {f"{FUNCTIONS[group].logical_name}LambdaFunctionUrl" for group in ADDRESSED}
     assert {"ServiceEndpoint", "ArchiveBucketName", "FailedJobsQueueUrl"} | urls <= set(template.outputs)
 
 

@@ -21,6 +21,7 @@ from shared.ledger.late import LIST_NAMES
 from tests.flows.calls import Answer, chat
 from tests.harness.books import HoldRow
 from tests.harness.gateways import RunningGateway
+from tests.harness.recorded_streams import with_recorder
 from tests.harness.tenants import Tenant, TestModel
 from tests.harness.wire import Exchange, Fault, Wire
 
@@ -166,7 +167,8 @@ class Scene:
         }
         (port,) = choose_free_ports(1)
         name = f"crashing-{len(self.begun)}"
-        self.stack.processes.start(gateway_service(port, environment, name=name))
+        service = gateway_service(port, environment, name=name)
+        self.stack.processes.start(with_recorder(service, self.stack.processes))
         self.begun.append(RunningGateway(name, port, self.stack))
 
     async def crash(self, crash: Crash, gateway: RunningGateway) -> None:

@@ -18,6 +18,7 @@ from functions.billing.app import app as billing
 from functions.catalog.app import app as catalog
 from functions.chat.app import app as chat
 from functions.history.app import app as history
+from functions.images.app import app as images
 from functions.keys.app import app as keys
 from tests.functions.chat.client import Answer, read_error
 from tests.functions.keys.client import owner_of
@@ -30,7 +31,7 @@ BOUNDED = settings(
     max_examples=12, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 CHECKS: list[CheckFunction] = [content_type_conformance, response_schema_conformance]
-APPS = (account, billing, catalog, chat, history, keys)
+APPS = (account, billing, catalog, chat, history, images, keys)
 WITH_INPUT = {
     "GET /models",
     "GET /v1/models",

@@ -9,6 +9,7 @@ from infra.local.environment import gateway_environment
 from infra.local.gateway_service import gateway_service
 from infra.local.ports import LOOPBACK, choose_free_ports
 from infra.local.stack import LocalStack
+from tests.harness.recorded_streams import with_recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Gateways:
         variables = {**gateway_environment(self._stack, {}, gateway_url=gateway.url), **overrides}
         environment = {name: value for name, value in variables.items() if value is not None}
         self._started.append(gateway)
-        self._stack.start_service(gateway_service(port, environment, name=name))
+        service = gateway_service(port, environment, name=name)
+        self._stack.start_service(with_recorder(service, self._stack.processes))
         return gateway
 
     def stop_all(self) -> None:

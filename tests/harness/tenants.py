@@ -1,5 +1,6 @@
 """Accounts and models made for one test: fresh ids, so that tests never meet."""
 
+import itertools
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ INSERT_MODEL = """
     values (%s, %s, %s, %s, %s, %s)
 """
 PUBLISH_OFFER = "select api.publish_offer(%s, %s, %s, %s, %s)"
+MAKES = "update gateway.models set output_modalities = %s where id = %s"
+PUBLISH_IMAGE_PRICE = "select api.publish_image_price(%s, %s, %s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,17 @@ class TestModel:
 
 
 @dataclass(frozen=True, slots=True)
+class TestVariant:
+    """An image in one size and quality; empty: the model does not know the one or the other."""
+
+    __test__ = False
+
+    size: str
+    quality: str
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Tenants:
     """Makes tenants whose keys the stack's gateways know."""
 
@@ -139,9 +153,7 @@ class Models:
         other_rates: dict[str, int] | None = None,
     ) -> TestModel:
         """Make a model with an offer at each provider; other_rates are nano-dollars per million of other units."""
-        key = secrets.token_hex(6)
-        model_id = f"test/{key}"
-        upstream_model = f"sim/{script},key={key}" if script else f"sim/key={key}"
+        model_id, upstream_model = _names(script)
         _run(
             self.database_url,
             INSERT_MODEL,
@@ -161,6 +173,51 @@ class Models:
             for provider in providers
         }
         return TestModel(model_id, upstream_model, price_ids)
+
+    def embedding_model(
+        self,
+        script: str = "",
+        *,
+        providers: tuple[str, ...] = ("openrouter",),
+        input_usd_per_mtok: Decimal | int = 1,
+        context_length: int = 8_192,
+    ) -> TestModel:
+        """Make a model that makes embeddings and writes nothing."""
+        model = self(
+            script,
+            providers=providers,
+            input_usd_per_mtok=input_usd_per_mtok,
+            output_usd_per_mtok=0,
+            context_length=context_length,
+            max_output_tokens=0,
+        )
+        _run(self.database_url, MAKES, (["embeddings"], model.id))
+        return model
+
+    def image_model(
+        self,
+        script: str = "",
+        *,
+        providers: tuple[str, ...] = ("openrouter",),
+        variants: tuple[TestVariant, ...] = (TestVariant("1024x1024", "standard", Decimal("0.04")),),
+        markup_ppm: int = 0,
+    ) -> TestModel:
+        """Make a model that makes images, the first variant its default; price_ids are that one's."""
+        model_id, upstream_model = _names(script)
+        _run(self.database_url, INSERT_MODEL, (model_id, model_id, 32_000, 0, None, []))
+        _run(self.database_url, MAKES, (["image"], model_id))
+        price_ids: dict[str, int] = {}
+        for provider, variant in itertools.product(providers, variants):
+            named = (model_id, provider, upstream_model, variant.size, variant.quality)
+            cost_nanos = int(variant.usd * NANOS_PER_DOLLAR)
+            published = _call(self.database_url, PUBLISH_IMAGE_PRICE, *named, cost_nanos, markup_ppm)
+            price_ids.setdefault(provider, int(published["price_id"]))
+        return TestModel(model_id, upstream_model, price_ids)
+
+
+def _names(script: str) -> tuple[str, str]:
+    key = secrets.token_hex(6)
+    return f"test/{key}", f"sim/{script},key={key}" if script else f"sim/key={key}"
 
 
 def _columns(limits: PlanLimits) -> dict[str, int | None]:

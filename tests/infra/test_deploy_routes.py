@@ -57,7 +57,7 @@ def without_a_function(deployment: Deployment) -> None:
 
 
 def with_a_function_that_is_not_there(deployment: Deployment) -> None:
-    deployment.vercel["services"]["images"] = {}
+    deployment.vercel["services"]["paintings"] = {}
 
 
 def without_a_rewrite(deployment: Deployment) -> None:
@@ -83,7 +83,7 @@ def with_a_catch_all_to_another(deployment: Deployment) -> None:
 
 
 def with_a_rewrite_that_nothing_needs(deployment: Deployment) -> None:
-    deployment.vercel["rewrites"].insert(0, {"source": "/v1/images/(.*)", "destination": {"service": "chat"}})
+    deployment.vercel["rewrites"].insert(0, {"source": "/v1/paintings/(.*)", "destination": {"service": "chat"}})
 
 
 def with_a_nearer_event_of_another(deployment: Deployment) -> None:
@@ -95,8 +95,8 @@ def with_a_route_in_two_functions(deployment: Deployment) -> None:
 
 
 def with_a_new_function(deployment: Deployment) -> None:
-    deployment.apps["images"] = FastAPI()
-    deployment.apps["images"].get("/v1/images/{name}")(lambda name: name)
+    deployment.apps["paintings"] = FastAPI()
+    deployment.apps["paintings"].get("/v1/paintings/{name}")(lambda name: name)
 
 
 def with_a_job_that_is_not_there(deployment: Deployment) -> None:
@@ -114,7 +114,7 @@ def without_a_schedule(deployment: Deployment) -> None:
     [
         (without_a_service, "vercel.json does not deploy functions/chat"),
         (without_a_function, "serverless.yml does not deploy functions/chat"),
-        (with_a_function_that_is_not_there, "vercel.json deploys images, which functions/ lacks"),
+        (with_a_function_that_is_not_there, "vercel.json deploys paintings, which functions/ lacks"),
         (
             without_a_rewrite,
             "vercel.json sends POST /v1/chat/completions to catalog by /(.*) instead of chat",
@@ -126,14 +126,14 @@ def without_a_schedule(deployment: Deployment) -> None:
         (with_one_method_only, "serverless.yml sends OPTIONS /v1/chat/completions to nobody instead of chat"),
         (with_the_catch_all_first, "vercel.json leads no route through /v1/chat/completions"),
         (with_a_catch_all_to_another, "vercel.json does not send the unknown path /nothing to catalog"),
-        (with_a_rewrite_that_nothing_needs, "vercel.json leads no route through /v1/images/(.*)"),
+        (with_a_rewrite_that_nothing_needs, "vercel.json leads no route through /v1/paintings/(.*)"),
         (
             with_a_nearer_event_of_another,
             "serverless.yml sends GET /v1/models/some/id to chat by /v1/models/{id}/{name} instead of catalog",
         ),
         (with_a_route_in_two_functions, "POST /v1/chat/completions of chat is answered by catalog, chat"),
-        (with_a_new_function, "vercel.json does not deploy functions/images"),
-        (with_a_new_function, "serverless.yml sends GET /v1/images/id to catalog by /{proxy+} instead of images"),
+        (with_a_new_function, "vercel.json does not deploy functions/paintings"),
+        (with_a_new_function, "serverless.yml sends GET /v1/paintings/id to catalog by /{proxy+} instead of paintings"),
         (with_a_job_that_is_not_there, "vercel.json starts none, which is no job"),
         (without_a_schedule, "serverless.yml never starts the job settlement_sweep"),
     ],

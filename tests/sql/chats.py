@@ -10,6 +10,19 @@ from tests.sql.customers import Customer, make_customer
 from tests.sql.pages import give_scopes
 
 READ, WRITE = "history:read", "history:write"
+USAGE = "select sessions, messages, size_bytes from gateway.chat_usage where account_id = %s"
+SUMS = """
+    select (select count(*) from gateway.chat_sessions where account_id = %(id)s),
+           (select count(*) from gateway.chat_messages where account_id = %(id)s),
+           (select coalesce(sum(size_bytes), 0) from gateway.chat_messages where account_id = %(id)s)
+"""
+# What completions left up to a place that is hidden is seen by nobody.
+MISCOUNTED = """
+    select id from gateway.chat_sessions as session
+     where (messages, tokens) <> (
+           select count(*), coalesce(sum(tokens), 0) from gateway.chat_messages
+            where session_id = session.id and (generation_id is null or position > session.hidden_through))
+"""
 READ_MESSAGES = "select message ->> 'content' from gateway.chat_messages where session_id = %s order by position"
 
 
@@ -95,3 +108,23 @@ def search(customer: Customer, query: str, **other: object) -> Any:
 def turns(customer: Customer, session_id: int, budget: int = 1_000_000) -> Any:
     """Read what would stand before a request's messages."""
     return customer.books.call("read_chat_turns", caller=customer.caller(), session_id=session_id, token_budget=budget)
+
+
+def stats(customer: Customer) -> Any:
+    """Read what all sessions come to."""
+    return customer.books.call("read_chat_stats", caller=customer.caller(scope=READ))
+
+
+def delete(customer: Customer, session_id: int) -> Any:
+    """Delete a session."""
+    return customer.books.call("delete_chat_session", caller=customer.caller(scope=WRITE), session_id=session_id)
+
+
+def assert_counts_add_up(customer: Customer) -> None:
+    """Compare what was counted with what there is."""
+    books = customer.books
+    counted = books.rows(USAGE, customer.account_id) or [(0, 0, 0)]
+    assert [tuple(map(int, counted[0]))] == [
+        tuple(map(int, row)) for row in books.owner.execute(SUMS, {"id": customer.account_id}).fetchall()
+    ]
+    assert books.rows(MISCOUNTED) == []

@@ -154,6 +154,9 @@ def bounds_of(tokens: int) -> dict[str, object]:
         "output_tokens": 0,
         "reasoning_output_tokens": 0,
         "is_cheapest_only": False,
+        "output": "text",
+        "image_size": None,
+        "image_quality": None,
     }
 
 

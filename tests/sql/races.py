@@ -34,8 +34,12 @@ class Crowd:
         """How many calls can meet."""
         return len(self._sessions)
 
-    def call_at_once(self, locked: int | str, calls: Sequence[Call], *, lock: str = LOCK_WALLET) -> list[Any]:
+    def call_at_once(
+        self, locked: int | str, calls: Sequence[Call], *, lock: str = LOCK_WALLET, least: int | None = None
+    ) -> list[Any]:
         """Return the answers of calls that all wait for this account's wallet at the same time, or for another lock.
+
+        least: how many have to come to wait, where some of them do not come by the lock
 
         raises  TimeoutError when they do not come to wait; what a call raises
         """
@@ -47,7 +51,7 @@ class Crowd:
                 self._threads.submit(call, session, function, **arguments)
                 for session, (function, arguments) in zip(self._sessions, calls, strict=False)
             ]
-            wait_until_waiting(self.books, len(calls))
+            wait_until_waiting(self.books, len(calls) if least is None else least)
         finally:
             gate.rollback()
             gate.close()

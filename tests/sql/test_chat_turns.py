@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+from shared.providers.request_counts import REQUEST_OVERHEAD_TOKENS, count_request
 from tests.sql.books import Books
 from tests.sql.chats import append, keeper, new_session, said, say, turn, turns
 from tests.sql.customers import Customer, make_customer
 from tests.sql.pages import give_scopes
+
+MAKE_SEEING = """
+    insert into gateway.models (id, name, context_length, max_output_tokens, image_input_tokens)
+    values (%s, 'seeing', 1000, 1000, %s)
+"""
 
 
 @pytest.fixture
@@ -147,3 +153,69 @@ def test_what_is_too_large_is_refused_and_nothing_of_its_turn_is_stored(customer
     session_id = new_session(customer)
     answer = append(customer.books, customer.admitted(tokens=1), session_id, *turn("q", "a" * 262_144))
     assert (answer["code"], said(customer.books, session_id)) == ("message_too_large", [])
+
+
+BEGINNINGS = [
+    [("system", "SYSTEM"), ("developer", "DEVELOPER"), ("assistant", "GREETING"), ("user", "q"), ("assistant", "a")],
+    [("system", "SYSTEM"), ("system", "CONTEXT")],
+    [("assistant", "GREETING")],
+    [("assistant", "GREETING"), ("user", "q"), ("assistant", "a"), ("system", "LATER"), ("user", "q2")],
+]
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_what_fits_is_read_whole_whatever_it_begins_with(customer: Customer, beginning: list[tuple[str, str]]) -> None:
+    session_id = new_session(customer)
+    for role, content in beginning:
+        say(customer, session_id, content, role)
+    whole = turns(customer, session_id)
+    assert (contents(whole), whole["is_cut"]) == ([content for _, content in beginning], False)
+    assert contents(turns(customer, session_id, whole["tokens"])) == contents(whole)
+    for budget in range(0, whole["tokens"], 3):
+        cut = turns(customer, session_id, budget)
+        assert cut["is_cut"] is True
+        assert cut["tokens"] <= budget
+        # Instructions stay before anything that is said, and what is said begins with a question.
+        roles = [message["role"] for message in cut["messages"]]
+        spoken = [place for place, role in enumerate(roles) if role in ("user", "assistant")]
+        assert not spoken or roles[spoken[0]] == "user"
+        head = [content for role, content in beginning if content in ("SYSTEM", "DEVELOPER", "CONTEXT")]
+        kept = [content for content in contents(cut) if content in head]
+        assert kept == head[: len(kept)]
+        assert not spoken or kept == head
+
+
+def test_no_more_than_a_thousand_messages_are_read(customer: Customer) -> None:
+    session_id = new_session(customer)
+    say(customer, session_id, "SYSTEM", "system")
+    for _ in range(11):
+        messages = [message for number in range(50) for message in turn(f"q{number}", f"a{number}")]
+        assert append(customer.books, customer.admitted(tokens=1), session_id, *messages)["outcome"] == "stored"
+    told = turns(customer, session_id)
+    assert (len(told["messages"]), told["is_cut"], contents(told)[:2]) == (999, True, ["SYSTEM", "q1"])
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/quetzal.png", "detail": "high"}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{" + '"t": "word", ' * 9000 + "}"}}
+MESSAGES: list[dict[str, Any]] = [
+    {"role": "user", "content": ""},
+    {"role": "user", "content": "words " * 500},
+    {"role": "user", "content": "7" * 3000},
+    {"role": "user", "content": '天气 🐦 ÖL \\ " \n ' * 50},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "x"},
+    {"role": "user", "content": [{"type": "text", "text": "what is this?"}, IMAGE, IMAGE]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64," + "A" * 9000}]},
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_is_estimated_from_above_as_a_request_is(own_ledger: Books, message: dict[str, Any]) -> None:
+    own_ledger.rows(MAKE_SEEING, "test/seeing", 2_345)
+    own_ledger.rows(MAKE_SEEING, "test/blind", 100)
+    customer = keeper(own_ledger, credit=1000)
+    session_id = new_session(customer)
+    assert append(own_ledger, customer.admitted(tokens=1), session_id, message)["outcome"] == "stored"
+    counts = count_request({"messages": [message]})
+    least = counts.prompt_tokens - REQUEST_OVERHEAD_TOKENS + counts.image_count * 2_345
+    assert least <= turns(customer, session_id)["tokens"] <= least + 64

@@ -209,7 +209,7 @@ def test_what_a_completion_left_is_erased_wherever_it_was_left(books: Books, era
     customer = keeper(books, credit=1000)
     session_id, generation_id = new_session(customer), customer.admitted(tokens=1)
     assert append(books, generation_id, session_id, *turn("question", "answer"))["outcome"] == "stored"
-    stored = books.call("store_response", generation_id=generation_id, previous_id=None, content="sealed")
+    stored = books.call("store_response", generation_id=generation_id, previous_id=None, content="sealed", size_bytes=9)
     assert (stored["verdict"], books.rows(RESPONSES, customer.account_id)) == ("stored", [(1, 6)])
     erase(customer)
     assert (said(books, session_id), books.rows(RESPONSES, customer.account_id)) == ([], [(0, 0)])

@@ -11,8 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.sql.books import MODEL, Books, call, connect_as_service
+from tests.sql.chats import new_session, turn
 from tests.sql.claims import claim_of
 from tests.sql.customers import Customer, bounds_of, caller_of, hmac_of, settlement
 from tests.sql.gifts import known_person, make_coupon, make_person
@@ -194,6 +196,28 @@ def _gift(function: str, **arguments: Callable[[Meeting], str]) -> Callable[[Mee
     return calls
 
 
+def _store(at: Meeting, _by: str) -> Call:
+    given = {"previous_id": None, "content": "sealed", "size_bytes": 9}
+    return "store_response", {"generation_id": at.generation_id, **given}
+
+
+def _delete(at: Meeting, by: str) -> Call:
+    function, arguments = _store(at, by)
+    at.owner.books.call(function, **arguments)
+    return "delete_response", {"caller": at.caller(by, "inference"), "generation_id": at.generation_id}
+
+
+def _append_turn(at: Meeting, _by: str) -> Call:
+    said = Jsonb([{"message": message} for message in turn("q", "a")])
+    session_id = new_session(at.owner)
+    return "append_chat_turn", {
+        "generation_id": at.generation_id,
+        "session_id": session_id,
+        "messages": said,
+        "model_id": MODEL,
+    }
+
+
 def _account(function: str, scope: str, **arguments: object) -> Callable[[Meeting, str], Call]:
     return lambda at, by: (function, {"caller": at.caller(by, scope), **arguments})
 
@@ -219,6 +243,9 @@ CALLS: dict[str, Callable[[Meeting, str], Call]] = {
     "erase answer": lambda at, by: (
         "erase_answer", {"caller": at.caller(by, "inference"), "generation_id": at.generation_id}
     ),
+    "store response": _store,
+    "delete response": _delete,
+    "append turn": _append_turn,
     "read balance": _account("read_account_balance", "account:read"),
     "change profile": _account("update_profile", "account:write", changes={"is_zero_retention": True}),
     "start trial": _gift("start_trial"),
@@ -231,6 +258,10 @@ CALLS: dict[str, Callable[[Meeting, str], Call]] = {
 ALIKE: dict[str, Callable[[Meeting, str], Call]] = {
     "apply referral": _gift("apply_referral", code=lambda at: at.referral_code),
     "expire trial": lambda at, _by: ("expire_trial", {"account_id": at.owner.account_id}),
+    "find answer": lambda at, by: (
+        "find_answer",
+        {"caller": at.caller(by, "inference"), "claim": claim_of("over", is_retry=True)},
+    ),
 }
 
 

@@ -140,7 +140,12 @@ def usage_of(answer: Answer, served: Served) -> dict[str, Any] | None:
     }
     if answer.provider.publishes_cost:
         usage["cost"] = float(served.cost)
-    match answer.script.usage:
+    return usage_fault(usage, answer.script.usage)
+
+
+def usage_fault(usage: dict[str, Any], mode: UsageMode) -> dict[str, Any] | None:
+    """Return a usage as it is reported, None where it is not."""
+    match mode:
         case UsageMode.MISSING:
             return None
         case UsageMode.ZERO:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ from aiohttp import web
 from infra.local.simulator.answers import UPSTREAM_LABEL, Answer, error_body, plan_answer
 from infra.local.simulator.asked import Asked, MalformedRequestError, parse_body, read_asked
 from infra.local.simulator.catalog import PROVIDERS, Provider, find_offer, list_models, list_portkey_prices
+from infra.local.simulator.embeddings import embedding_answer, read_embedding_asked
 from infra.local.simulator.gates import Gates
+from infra.local.simulator.images import image_answer, read_image_asked
 from infra.local.simulator.log import HEADERS_OF_INTEREST, MAX_RECORDS, Served, ServedLog
 from infra.local.simulator.script import MAX_WAIT_MS, Cut, Hang, Script, ScriptError, parse_script, read_settings
 from infra.local.simulator.streaming import (
@@ -22,6 +24,7 @@ from infra.local.simulator.streaming import (
     pause,
     write_completion,
     write_stream,
+    write_whole,
 )
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -54,6 +57,9 @@ def create_app() -> web.Application:
     app.add_routes(
         [
             web.post("/{provider}/v1/chat/completions", complete_chat),
+            web.post("/{provider:openrouter|portkey|featherless}/v1/embeddings", embed),
+            web.post("/openrouter/v1/images", make_images),
+            web.post("/portkey/v1/images/generations", make_images),
             web.get("/{provider}/v1/models", get_models),
             web.get("/openrouter/v1/generation", get_generation),
             web.get("/portkey/pricing/{author}.json", get_portkey_prices),
@@ -82,22 +88,13 @@ async def start_simulator(port: int = 0) -> tuple[web.AppRunner, int]:
 
 async def complete_chat(request: web.Request) -> web.StreamResponse:
     """Answer a chat completion as its script says, and log it."""
-    provider = _provider(request)
-    try:
-        body = parse_body(await request.read())
-    except MalformedRequestError as error:
-        return json_response(400, error_body(400, str(error)))
-    model = str(body.get("model", ""))
-    served = request.app[STATE].log.open(provider.slug, model, find_offer(provider, model))
-    served.body_fields = tuple(body)
-    served.headers = {name: request.headers[name] for name in HEADERS_OF_INTEREST if name in request.headers}
-    served.is_authorized = _is_authorized(request, provider)
-    if not served.is_authorized:
-        return _refuse(served, 401, "missing or empty API key", code="invalid_api_key")
+    opened = await _open_request(request)
+    if isinstance(opened, web.Response):
+        return opened
+    provider, body, served = opened
     try:
         asked = read_asked(body)
-        served.script = read_settings(model, body.get("simulate"), request.headers.get("X-Simulate", ""))
-        script = parse_script(served.script)
+        script = _read_script(request, body, served)
     except (MalformedRequestError, ScriptError) as error:
         return _refuse(served, 400, str(error))
     _note_asked(served, asked, script)
@@ -109,6 +106,38 @@ async def complete_chat(request: web.Request) -> web.StreamResponse:
     except ConnectionResetError:
         _note_departure(request.app[STATE], provider, asked, script, served)
         return web.Response()
+
+
+async def embed(request: web.Request) -> web.StreamResponse:
+    """Answer a request for embeddings as its script says, and log it."""
+    opened = await _open_request(request)
+    if isinstance(opened, web.Response):
+        return opened
+    provider, body, served = opened
+    try:
+        asked = read_embedding_asked(body)
+        script = _read_script(request, body, served)
+    except (MalformedRequestError, ScriptError) as error:
+        return _refuse(served, 400, str(error))
+    served.prompt_quantity = asked.prompt_tokens if script.prompt_tokens is None else script.prompt_tokens
+    served.scripted_cost = script.cost
+    return await _answer_whole(request, script, served, lambda: embedding_answer(provider, asked, script, served))
+
+
+async def make_images(request: web.Request) -> web.StreamResponse:
+    """Answer a request for images as its script says, and log it."""
+    opened = await _open_request(request)
+    if isinstance(opened, web.Response):
+        return opened
+    _, body, served = opened
+    try:
+        asked = read_image_asked(body)
+        script = _read_script(request, body, served)
+    except (MalformedRequestError, ScriptError) as error:
+        return _refuse(served, 400, str(error))
+    served.n = asked.count
+    served.scripted_cost = script.cost
+    return await _answer_whole(request, script, served, lambda: image_answer(asked, script, served))
 
 
 async def get_models(request: web.Request) -> web.Response:
@@ -186,9 +215,63 @@ async def post_gate(request: web.Request) -> web.Response:
     return await get_gate(request)
 
 
+async def _open_request(request: web.Request) -> tuple[Provider, dict[str, Any], Served] | web.Response:
+    """Read a request's body and begin its record; a response where it is refused already."""
+    provider = _provider(request)
+    try:
+        body = parse_body(await request.read())
+    except MalformedRequestError as error:
+        return json_response(400, error_body(400, str(error)))
+    model = str(body.get("model", ""))
+    served = request.app[STATE].log.open(provider.slug, model, find_offer(provider, model))
+    served.body_fields = tuple(body)
+    served.headers = {name: request.headers[name] for name in HEADERS_OF_INTEREST if name in request.headers}
+    served.is_authorized = _is_authorized(request, provider)
+    if not served.is_authorized:
+        return _refuse(served, 401, "missing or empty API key", code="invalid_api_key")
+    return provider, body, served
+
+
+def _read_script(request: web.Request, body: Mapping[str, Any], served: Served) -> Script:
+    """Read the script of a request into its record.
+
+    raises  ScriptError
+    """
+    served.script = read_settings(served.model, body.get("simulate"), request.headers.get("X-Simulate", ""))
+    return parse_script(served.script)
+
+
+async def _answer_whole(
+    request: web.Request, script: Script, served: Served, make: Callable[[], bytes]
+) -> web.StreamResponse:
+    """Answer what is never streamed: make is called once nothing is in its way any more."""
+    try:
+        refused = await _hold_back(request, script, served)
+        if refused is not None:
+            return refused
+        served.status = 200
+        served.has_begun = True
+        return await write_whole(request, make(), script, served)
+    except asyncio.CancelledError:
+        served.end(client_left=True)
+        raise
+    except ConnectionResetError:
+        served.end(client_left=True)
+        return web.Response()
+
+
 async def _answer(
     request: web.Request, provider: Provider, asked: Asked, script: Script, served: Served
 ) -> web.StreamResponse:
+    refused = await _hold_back(request, script, served)
+    if refused is not None:
+        return refused
+    answer = _begin(provider, asked, script, served)
+    return await (write_stream if asked.is_streamed else write_completion)(request, answer, served)
+
+
+async def _hold_back(request: web.Request, script: Script, served: Served) -> web.Response | None:
+    """Wait, hang and fail before an answer begins, as its script says; None where it may begin."""
     state = request.app[STATE]
     if script.gate:
         try:
@@ -204,8 +287,7 @@ async def _answer(
     if script.status is not None and _fails_now(state, script, served):
         headers = {} if script.retry_after is None else {"Retry-After": str(script.retry_after)}
         return _refuse(served, script.status, "the scripted error", code="scripted_error", headers=headers)
-    answer = _begin(provider, asked, script, served)
-    return await (write_stream if asked.is_streamed else write_completion)(request, answer, served)
+    return None
 
 
 def _begin(provider: Provider, asked: Asked, script: Script, served: Served) -> Answer:
@@ -277,7 +359,7 @@ def _refuse(
 
 
 def _provider(request: web.Request) -> Provider:
-    provider = PROVIDERS.get(request.match_info["provider"])
+    provider = PROVIDERS.get(request.path.split("/", 2)[1])
     if provider is None:
         raise web.HTTPNotFound
     return provider

@@ -9,6 +9,8 @@ TOKENS_PER_PRICE = 1_000_000
 CREATED_AT_S = 1_750_000_000
 # Chutes prices in TAO beside dollars; the rate is fixed so that the list is the same on every day.
 USD_PER_TAO = Decimal(400)
+# What an image costs, of any size and quality, at every provider.
+IMAGE_USD = Decimal("0.04")
 PARAMETERS = (
     "frequency_penalty",
     "logprobs",

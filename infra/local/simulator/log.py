@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from infra.local.simulator.catalog import Offer, cost_of, print_decimal
+from infra.local.simulator.catalog import IMAGE_USD, Offer, cost_of, print_decimal
 
 MAX_RECORDS = 50_000
 HEADERS_OF_INTEREST = ("traceparent", "x-request-id", "http-referer", "x-title", "user-agent", "idempotency-key")
@@ -33,6 +33,8 @@ class Served:
     max_tokens: int | None = None
     n: int = 1
     image_parts: int = 0
+    image_request: Mapping[str, Any] = field(default_factory=dict)
+    images_sent: int = 0
     is_authorized: bool = False
     prompt_quantity: int = 0
     cached_quantity: int = 0
@@ -87,7 +89,7 @@ class Served:
             return Decimal(0)
         if self.scripted_cost is not None:
             return self.scripted_cost
-        return cost_of(
+        return self.images_sent * IMAGE_USD + cost_of(
             self.offer,
             prompt_tokens=self.prompt_tokens,
             cached_tokens=self.cached_tokens,
@@ -117,6 +119,8 @@ class Served:
             "max_tokens": self.max_tokens,
             "n": self.n,
             "image_parts": self.image_parts,
+            "image_request": dict(self.image_request),
+            "images_sent": self.images_sent,
             "authorization_seen": self.is_authorized,
             "headers": dict(self.headers),
             "prompt_tokens": self.prompt_tokens,

@@ -45,6 +45,31 @@ class Cut(StrEnum):
     CLEAN = "clean"
 
 
+class ImageForm(StrEnum):
+    """How an image comes; broken is base64 that is none, bad_url an address that nobody may be sent to."""
+
+    BASE64 = "b64_json"
+    URL = "url"
+    NOTHING = "nothing"
+    BROKEN = "broken"
+    BAD_URL = "bad_url"
+
+
+class VectorForm(StrEnum):
+    """How embeddings come; other is in the encoding that was not asked for, reversed and unnumbered are no faults."""
+
+    AS_ASKED = "as_asked"
+    OTHER = "other"
+    REVERSED = "reversed"
+    UNNUMBERED = "unnumbered"
+    SAME_INDEX = "same_index"
+    TOO_FEW = "too_few"
+    RAGGED = "ragged"
+    EMPTY = "empty"
+    NAN = "nan"
+    INFINITE = "infinite"
+
+
 class OnCancel(StrEnum):
     """What the provider does when its client leaves: stop and bill what was said, or say and bill all of it."""
 
@@ -57,6 +82,8 @@ class Script:
     """One scripted answer; the defaults are a healthy provider that says eight words at once.
 
     record_after_ms: for so long after its end the record of a generation cannot be asked for
+    images: how many come, None for as many as are asked for; image_form: how the first of them come, image_forms many,
+    None for all of them
 
     units   *_ms milliseconds; tokens per choice, `at` over all choices; split and event_bytes in bytes; retry_after in
             seconds; cost in US dollars; None where the simulator computes the value
@@ -91,6 +118,11 @@ class Script:
     event_bytes: int = 0
     gate: str = ""
     record_after_ms: int = 0
+    images: int | None = None
+    image_form: ImageForm = ImageForm.BASE64
+    image_forms: int | None = None
+    image_bytes: int = 64
+    vectors: VectorForm = VectorForm.AS_ASKED
     on_cancel: OnCancel = OnCancel.STOP
 
     @property
@@ -223,5 +255,10 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "event_bytes": _whole(0, MAX_BYTES),
     "gate": str,
     "record_after_ms": _whole(0, MAX_WAIT_MS),
+    "images": _whole(0, 100),
+    "image_form": ImageForm,
+    "image_forms": _whole(0, 100),
+    "image_bytes": _whole(1, 64_000_000),
+    "vectors": VectorForm,
     "on_cancel": OnCancel,
 }

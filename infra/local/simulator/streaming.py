@@ -90,7 +90,7 @@ async def write_stream(request: web.Request, answer: Answer, served: Served) -> 
     raises  ConnectionResetError, CancelledError when the client leaves
     """
     script = answer.script
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **_naming(answer)}
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **_naming(served)}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     writer = EventWriter(response, script)
@@ -116,12 +116,22 @@ async def write_completion(request: web.Request, answer: Answer, served: Served)
     script = answer.script
     served.tokens_sent = len(answer.tokens) * answer.asked.n
     finish_reason = FINISH_ERROR if script.error_event else answer.finish_reason
-    body = GARBAGE_BODY if script.garbage else completion(answer, served).encode()
+    return await write_whole(request, completion(answer, served).encode(), script, served, finish_reason)
+
+
+async def write_whole(
+    request: web.Request, whole: bytes, script: Script, served: Served, finish_reason: str | None = None
+) -> web.StreamResponse:
+    """Answer with JSON that is ready, with the faults that its script asks for.
+
+    raises  ConnectionResetError, CancelledError when the client leaves
+    """
+    body = GARBAGE_BODY if script.garbage else whole
     is_broken = script.hang is Hang.MID_STREAM or script.cut in {Cut.MID_STREAM, Cut.CLEAN}
     if not (is_broken or script.split or script.headers_then_wait_ms):
         served.end(finish_reason, is_finished=True)
-        return web.Response(body=body, content_type="application/json", headers=_naming(answer))
-    response = web.StreamResponse(headers={"Content-Type": "application/json", **_naming(answer)})
+        return web.Response(body=body, content_type="application/json", headers=_naming(served))
+    response = web.StreamResponse(headers={"Content-Type": "application/json", **_naming(served)})
     await response.prepare(request)
     await pause(script.headers_then_wait_ms)
     writer = EventWriter(response, script)
@@ -157,12 +167,12 @@ def close_connection(request: web.Request, served: Served) -> None:
         request.transport.close()
 
 
-def _naming(answer: Answer) -> dict[str, str]:
+def _naming(served: Served) -> dict[str, str]:
     """Return the header by which OpenRouter names every answer before its first byte.
 
     source  https://openrouter.ai/docs/api-reference/overview
     """
-    return {"X-Generation-Id": answer.id} if answer.provider.slug == "openrouter" else {}
+    return {"X-Generation-Id": served.id} if served.provider == "openrouter" else {}
 
 
 async def _write_tokens(writer: EventWriter, chunks: Iterable[str], served: Served) -> None:

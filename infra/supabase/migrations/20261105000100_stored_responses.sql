@@ -4,6 +4,7 @@ create table gateway.stored_responses (
     account_id    bigint not null references gateway.accounts,
     previous_id   uuid,
     content       text not null,
+    size_bytes    int not null check (size_bytes > 0),
     expires_at    timestamptz not null,
     created_at    timestamptz not null default now()
 );
@@ -11,6 +12,8 @@ comment on table gateway.stored_responses is
     'What /v1/responses stored: the input and the response of one request, sealed by the gateway. Gone when its time is over, when its owner deletes it, when his account keeps nothing any more, or ends.';
 comment on column gateway.stored_responses.previous_id is
     'The response that it continues; that one may have been deleted since, so it is no reference.';
+comment on column gateway.stored_responses.size_bytes is
+    'Of what is in it once it is opened, which may be a thousand times its sealed text: what a request may name is bounded by this.';
 -- Sealed text does not compress.
 alter table gateway.stored_responses alter column content set storage external;
 create index stored_responses_by_account on gateway.stored_responses (account_id);
@@ -33,7 +36,7 @@ end $$;
 create trigger count_stored_bytes_of_a_deletion after delete on gateway.stored_responses
     referencing old table as before_it for each statement execute function gateway.count_unstored_bytes();
 
-create function api.store_response(p_generation_id uuid, p_previous_id uuid, p_content text) returns jsonb
+create function api.store_response(p_generation_id uuid, p_previous_id uuid, p_content text, p_size_bytes int) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
 as $$
 declare
@@ -60,8 +63,8 @@ begin
     if not found then
         return gateway.refusal(409, 'response_not_stored', jsonb_build_object('reason', 'full'));
     end if;
-    insert into gateway.stored_responses (generation_id, account_id, previous_id, content, expires_at, created_at)
-    values (p_generation_id, v_account_id, p_previous_id, p_content, v_now + interval '30 days', v_now);
+    insert into gateway.stored_responses (generation_id, account_id, previous_id, content, size_bytes, expires_at, created_at)
+    values (p_generation_id, v_account_id, p_previous_id, p_content, p_size_bytes, v_now + interval '30 days', v_now);
     return jsonb_build_object('verdict', 'stored');
 end $$;
 comment on function api.store_response is
@@ -83,7 +86,7 @@ as $$
     select chain.depth, chain.generation_id, chain.previous_id from chain
 $$;
 comment on function gateway.response_chain is
-    'A response of this account and those that it continues, as far as they are there; whole when the last has no previous_id.';
+    'A response of this account and those that it continues, as far as they are there and a thousand at most; whole when the last has no previous_id.';
 
 create function api.read_conversation(p_caller jsonb, p_previous_id uuid, p_named_ids uuid[]) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -95,6 +98,7 @@ declare
     v_chain      uuid[];
     v_is_whole   boolean;
     v_bytes      bigint;
+    v_earlier    jsonb;
 begin
     select * into v from gateway.enter(p_caller);
     if v.refusal is not null then
@@ -103,19 +107,27 @@ begin
     v_account_id := (v.key).account_id;
     select array_agg(generation_id order by depth desc), bool_or(previous_id is null) into v_chain, v_is_whole
       from gateway.response_chain(v_account_id, p_previous_id, v_now);
+    if p_previous_id is not null and v_is_whole is not true and cardinality(v_chain) = 1000 then
+        return gateway.refusal(400, 'conversation_too_large') || gateway.policy_of(v.key);
+    end if;
     if p_previous_id is not null and v_is_whole is not true then
         return gateway.refusal(400, 'previous_response_not_found',
                                jsonb_build_object('is_there', case when v_chain is null then 0 else 1 end)) || gateway.policy_of(v.key);
     end if;
-    select sum(octet_length(content)) into v_bytes from gateway.stored_responses
+    select sum(size_bytes) into v_bytes from gateway.stored_responses
      where account_id = v_account_id and expires_at > v_now and generation_id = any (v_chain || p_named_ids);
     if v_bytes > 16777216 then
         return gateway.refusal(400, 'conversation_too_large') || gateway.policy_of(v.key);
     end if;
+    select coalesce(jsonb_agg(stored.content order by place), '[]') into v_earlier
+      from unnest(v_chain) with ordinality as chained (generation_id, place)
+      join gateway.stored_responses as stored using (generation_id);
+    -- What was deleted since the chain was read would be a hole.
+    if jsonb_array_length(v_earlier) < cardinality(v_chain) then
+        return gateway.refusal(400, 'previous_response_not_found', jsonb_build_object('is_there', 1)) || gateway.policy_of(v.key);
+    end if;
     return gateway.answer('conversation', v.key, jsonb_build_object(
-        'earlier', coalesce((select jsonb_agg(stored.content order by place)
-                               from unnest(v_chain) with ordinality as chained (generation_id, place)
-                               join gateway.stored_responses as stored using (generation_id)), '[]'),
+        'earlier', v_earlier,
         'named', coalesce((select jsonb_agg(content) from gateway.stored_responses
                             where account_id = v_account_id and expires_at > v_now and generation_id = any (p_named_ids)), '[]')));
 end $$;
@@ -205,6 +217,29 @@ as $$
       from gateway.stored_responses as stored join gateway.holds as hold on hold.id = stored.generation_id
      where (p_account_id is null or stored.account_id = p_account_id) and stored.account_id <> hold.account_id
 $$;
+
+create function api.find_answer(p_caller jsonb, p_claim jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
+as $$
+declare
+    v         record;
+    v_claim   gateway.claim := gateway.read_claim(p_claim);
+    v_found   gateway.replays;
+    v_verdict jsonb;
+begin
+    select * into v from gateway.enter_locked(p_caller, p_takes_account => false, p_takes_wallet => true);
+    if v.refusal is not null then
+        return v.refusal;
+    end if;
+    perform gateway.bring_to_time((v.key).account_id, v.at);
+    v_found := gateway.find_claim((v.key).id, v_claim, v.at);
+    if v_found.generation_id is not null then
+        v_verdict := gateway.answer_again(v_found, v_claim.body_hmacs);
+    end if;
+    return coalesce(v_verdict, '{"verdict": "unknown_claim"}') || jsonb_build_object('policy', gateway.limits_policy((v.key).id));
+end $$;
+comment on function api.find_answer is
+    'What a request that came before and was paid for was answered, or why that is not there: for one whose conversation is gone since, so that it could not be admitted anew.';
 
 create function api.check_caller(p_caller jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan

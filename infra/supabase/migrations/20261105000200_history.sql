@@ -4,52 +4,26 @@
 -- and the messages of a session have one order.
 
 create table gateway.chat_sessions (
-    id            bigint generated always as identity primary key,
-    account_id    bigint not null references gateway.accounts,
-    title         text check (length(title) between 1 and 200),
-    model_id      text check (length(model_id) between 1 and 200),
-    messages      int not null default 0 check (messages >= 0),
-    tokens        bigint not null default 0 check (tokens >= 0),
-    last_position int not null default 0 check (last_position >= 0),
-    updated_at    timestamptz not null default now(),
-    deleted_at    timestamptz,
-    created_at    timestamptz not null default now()
+    id              bigint generated always as identity primary key,
+    account_id      bigint not null references gateway.accounts,
+    title           text check (length(title) between 1 and 200),
+    model_id        text check (length(model_id) between 1 and 200),
+    messages        int not null default 0 check (messages >= 0),
+    tokens          bigint not null default 0 check (tokens >= 0),
+    last_position   int not null default 0 check (last_position >= 0),
+    hidden_through  int not null default 0 check (hidden_through between 0 and last_position),
+    updated_at      timestamptz not null default now(),
+    deleted_at      timestamptz,
+    erasable_since  timestamptz,
+    created_at      timestamptz not null default now(),
+    check (erasable_since is not null or (deleted_at is null and hidden_through = 0))
 ) with (fillfactor = 80);
 comment on table gateway.chat_sessions is
-    'A conversation of an account. deleted_at: its owner sees it no more, and gateway.erase_session takes it away within 30 days.';
+    'A conversation of an account; messages and tokens: of what its owner sees. deleted_at: he sees it no more. erasable_since: gateway.erase_session takes away within 30 days what he sees no more.';
+comment on column gateway.chat_sessions.hidden_through is 'What completions have left up to this place is seen by nobody; what its owner put there is.';
 comment on column gateway.chat_sessions.last_position is 'The place of its newest message. Places are given once, also when what stood there is gone.';
 create index chat_sessions_by_account on gateway.chat_sessions (account_id, id);
-create index chat_sessions_to_erase on gateway.chat_sessions (deleted_at) where deleted_at is not null;
-
-create function gateway.message_text(p_message jsonb) returns text
-language sql immutable
-as $$
-    select case jsonb_typeof(p_message -> 'content')
-           when 'string' then p_message ->> 'content'
-           when 'array' then (select string_agg(part ->> 'text', E'\n') from jsonb_array_elements(p_message -> 'content') as part)
-           end
-$$;
-comment on function gateway.message_text is 'What a message says in words; null where it has none.';
-
-create function gateway.account_lexeme(p_account_id bigint) returns text
-language sql immutable
--- No word of a text has a space in it.
-as $$ select 'account ' || p_account_id $$;
-
-create function gateway.search_vector(p_account_id bigint, p_message jsonb) returns tsvector
-language plpgsql immutable
-as $$
-declare
-    v_text  text := coalesce(gateway.message_text(p_message), '');
-    v_owner tsvector := array_to_tsvector(array[gateway.account_lexeme(p_account_id)]);
-begin
-    return v_owner || to_tsvector('pg_catalog.simple', v_text);
-exception when program_limit_exceeded then
-    -- A text of nothing but words that it has once. So much of it fits, however they are chosen.
-    return v_owner || to_tsvector('pg_catalog.simple', left(v_text, 65536));
-end $$;
-comment on function gateway.search_vector is
-    'What a message is found by: its words, and whose it is, so that the index of all accounts'' words meets one account''s first.';
+create index chat_sessions_to_erase on gateway.chat_sessions (erasable_since, id) where erasable_since is not null;
 
 create table gateway.chat_messages (
     id                  bigint generated always as identity primary key,
@@ -75,7 +49,7 @@ comment on table gateway.chat_messages is
 comment on column gateway.chat_messages.tokens is 'As its provider counted, or gateway.estimate_tokens.';
 create index chat_messages_by_words on gateway.chat_messages using gin (search);
 -- All that the sums of an account are made of.
-create index chat_messages_by_account on gateway.chat_messages (account_id, model_id) include (session_id, tokens);
+create index chat_messages_by_account on gateway.chat_messages (account_id, model_id) include (session_id, tokens, position, generation_position);
 create index holds_superseding on gateway.holds (superseded_by) where superseded_by is not null;
 
 create table gateway.chat_usage (
@@ -99,7 +73,9 @@ declare
 begin
     update gateway.chat_sessions as session
        set messages = session.messages + v_sign * sums.messages, tokens = session.tokens + v_sign * sums.tokens
-      from (select session_id, count(*)::int as messages, sum(tokens) as tokens from changed group by session_id) as sums
+      from (select session_id, count(*)::int as messages, sum(changed.tokens) as tokens
+              from changed join gateway.chat_sessions as its on its.id = session_id
+             where generation_position is null or position > its.hidden_through group by session_id) as sums
      where session.id = sums.session_id;
     insert into gateway.chat_usage as usage (account_id, messages, size_bytes)
     select account_id, count(*), sum(size_bytes) from changed where tg_op = 'INSERT' group by account_id
@@ -141,10 +117,38 @@ as $$ select row(10000, 200000, 268435456, 10000, 262144)::gateway.chat_bounds $
 comment on function gateway.chat_bounds is
     'The most that an account may store: sessions, messages and their bytes in all, messages of a session, bytes of a message.';
 
-create function gateway.estimate_tokens(p_message jsonb) returns int
+create function gateway.without_addresses(p_message jsonb) returns jsonb
 language sql immutable
--- From above: four bytes a token in English, three in a script whose letters take as many.
-as $$ select 4 + (octet_length(coalesce(gateway.message_text(p_message), '')) + 2) / 3 $$;
+as $$
+    select case jsonb_typeof(p_message -> 'content') when 'array' then
+               jsonb_set(p_message, '{content}', (
+                   select coalesce(jsonb_agg(case jsonb_typeof(part -> 'image_url')
+                                             when 'object' then part #- '{image_url,url}' when 'string' then part - 'image_url' else part end), '[]')
+                     from jsonb_array_elements(p_message -> 'content') as part))
+           else p_message end
+$$;
+
+create function gateway.estimate_tokens(p_message jsonb) returns int
+language sql stable
+as $$
+    with value as (select found from jsonb_path_query(gateway.without_addresses(p_message), 'strict $.**') as found),
+    said as (
+        select found #>> '{}' as text, 0 as between_bytes from value where jsonb_typeof(found) in ('string', 'number')
+        union all
+        select key, 4 from value, jsonb_object_keys(case jsonb_typeof(found) when 'object' then found else '{}' end) as key
+        union all
+        select '', 4 * jsonb_array_length(found) from value where jsonb_typeof(found) = 'array'),
+    weight as (
+        select coalesce(sum(octet_length(text) + between_bytes), 0) as bytes,
+               coalesce(sum(octet_length(text) - octet_length(translate(text, '!"#$%&''()*+,-./0123456789:;<=>?@[\]^_`{|}~', ''))), 0) as dense
+          from said)
+    select 16 + dense + (bytes - dense + 1) / 2
+         + (select count(*) from jsonb_path_query(p_message, 'lax $.content[*].image_url ? (@ != null)'))
+           * greatest(1600, (select max(image_input_tokens) from gateway.models where is_enabled))
+      from weight
+$$;
+comment on function gateway.estimate_tokens is
+    'From above, as shared/providers/request_counts.py has it of a request: two bytes a token, digits and punctuation one each; an image as the model that counts most for it.';
 
 create function gateway.session_view(p_session gateway.chat_sessions) returns jsonb
 language sql immutable

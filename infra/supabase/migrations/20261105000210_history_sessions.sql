@@ -58,7 +58,8 @@ language sql stable
 as $$
     -- As many as a response on any platform carries, and one at least.
     with found as (select * from gateway.chat_messages
-                    where session_id = p_session.id and position > coalesce(p_after, 0) order by position limit p_limit + 1),
+                    where session_id = p_session.id and position > coalesce(p_after, 0)
+                      and (generation_position is null or position > p_session.hidden_through) order by position limit p_limit + 1),
          shown as (select * from (select id, row_number() over (order by position) as number,
                                          sum(size_bytes) over (order by position) as size_bytes from found) as summed
                     where number = 1 or number <= p_limit and summed.size_bytes <= 2097152)
@@ -123,7 +124,7 @@ begin
     if v.refusal is not null then
         return v.refusal;
     end if;
-    update gateway.chat_sessions set deleted_at = coalesce(deleted_at, v.at)
+    update gateway.chat_sessions set deleted_at = coalesce(deleted_at, v.at), erasable_since = coalesce(erasable_since, v.at)
      where id = p_session_id and account_id = (v.key).account_id;
     if not found then
         return gateway.no_session(v.key);
@@ -191,9 +192,9 @@ begin
                               order by tokens desc, model_id), '[]') into v_models
       from (select message.model_id, count(*) as messages, sum(message.tokens) as tokens
               from gateway.chat_messages as message
-             where message.account_id = (v.key).account_id
-               and message.session_id <> all (array(select id from gateway.chat_sessions
-                                                     where account_id = (v.key).account_id and deleted_at is not null))
+              join gateway.chat_sessions as session on session.id = message.session_id and session.account_id = message.account_id
+             where message.account_id = (v.key).account_id and session.account_id = (v.key).account_id and session.deleted_at is null
+               and (message.generation_position is null or message.position > session.hidden_through)
              group by message.model_id order by tokens desc, message.model_id limit 100) as used;
     return gateway.answer('stats', v.key, to_jsonb(v_totals) || jsonb_build_object('models', v_models));
 end $$;

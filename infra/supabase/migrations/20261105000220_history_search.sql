@@ -1,15 +1,12 @@
 -- Messages found by their words, the caller's own alone.
 
-create function gateway.found_message(p_message gateway.chat_messages, p_session gateway.chat_sessions, p_query tsquery) returns jsonb
+create function gateway.found_message(p_message gateway.chat_messages, p_session gateway.chat_sessions, p_query text) returns jsonb
 language sql immutable
 as $$
     select jsonb_build_object(
         'id', p_message.id, 'session_id', p_message.session_id, 'title', p_session.title, 'role', p_message.role,
         'model_id', p_message.model_id, 'created_at', p_message.created_at,
-        'snippet', case when length(said) <= 200 then said else
-            ts_headline('pg_catalog.simple', left(said, 65536), p_query,
-                        'StartSel="", StopSel="", MaxFragments=2, MinWords=8, MaxWords=24, ShortWord=0, FragmentDelimiter=" … "') end)
-      from gateway.message_text(p_message.message) as said
+        'snippet', gateway.snippet(gateway.message_text(p_message.message), p_query))
 $$;
 
 create function api.search_chat(p_caller jsonb, p_query text, p_limit int, p_before bigint default null) returns jsonb
@@ -18,7 +15,7 @@ language plpgsql security definer set search_path = '' set enable_seqscan = off 
 as $$
 declare
     v       record;
-    v_words tsquery := websearch_to_tsquery('pg_catalog.simple', p_query);
+    v_words tsquery := gateway.search_query(p_query);
     v_own   tsquery;
     v_found jsonb;
 begin
@@ -27,9 +24,10 @@ begin
         return v.refusal;
     end if;
     v_own := format('%L', gateway.account_lexeme((v.key).account_id))::tsquery && v_words;
-    select coalesce(jsonb_agg(gateway.found_message(hit, session, v_words) order by hit.id desc), '[]') into v_found
+    select coalesce(jsonb_agg(gateway.found_message(hit, session, p_query) order by hit.id desc), '[]') into v_found
       from (select candidate.* from gateway.chat_messages as candidate
               join gateway.chat_sessions as its on its.id = candidate.session_id and its.deleted_at is null
+               and (candidate.generation_position is null or candidate.position > its.hidden_through)
              -- Without a word nothing is asked for.
              where numnode(v_words) > 0 and candidate.search @@ v_own and candidate.account_id = (v.key).account_id
                and candidate.id < coalesce(p_before, 9223372036854775807)

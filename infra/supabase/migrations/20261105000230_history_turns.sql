@@ -4,30 +4,50 @@ create function gateway.last_turns(p_account_id bigint, p_session_id bigint, p_t
 language sql stable
 as $$
     with session as (
-        select id, model_id, messages from gateway.chat_sessions
+        select id, model_id, messages, hidden_through from gateway.chat_sessions
          where id = p_session_id and account_id = p_account_id and deleted_at is null),
+    first_said as (
+        select said.position
+          from session, lateral (select position from gateway.chat_messages
+                                  where session_id = session.id and role not in ('system', 'developer')
+                                    and (generation_position is null or position > session.hidden_through)
+                                  order by position limit 1) as said),
     -- What the model was told first holds for all that follows, so it stays when older turns go.
     head as (
-        select first.position, first.tokens
-          from session, lateral (select position, role, tokens from gateway.chat_messages
-                                  where session_id = session.id order by position limit 1) as first
-         where first.role in ('system', 'developer') and first.tokens <= p_token_budget),
+        select summed.position, summed.tokens, summed.size_bytes, summed.number
+          from (select first.position, row_number() over (order by first.position) as number,
+                       sum(first.tokens) over (order by first.position) as tokens,
+                       sum(first.size_bytes) over (order by first.position) as size_bytes
+                  from session, lateral (select position, tokens, size_bytes from gateway.chat_messages
+                                          where session_id = session.id
+                                            and position < coalesce((select position from first_said), 2147483647)
+                                            and (generation_position is null or position > session.hidden_through)
+                                          order by position limit 1000) as first) as summed
+         where summed.tokens <= p_token_budget and summed.size_bytes <= 4194304),
+    taken as (
+        select coalesce(max(tokens), 0) as tokens, coalesce(max(size_bytes), 0) as size_bytes, coalesce(max(number), 0) as messages from head),
     summed as (
         select recent.position, recent.role,
+               row_number() over (order by recent.position desc) as messages,
                sum(recent.tokens) over (order by recent.position desc) as tokens,
                sum(recent.size_bytes) over (order by recent.position desc) as size_bytes
-          from session, lateral (select position, role, tokens, size_bytes from gateway.chat_messages
-                                  where session_id = session.id order by position desc limit 1000) as recent
-         where recent.position > coalesce((select position from head), 0)),
-    -- A turn begins with its question: an answer, or a tool's result, without what it answers is refused by providers.
+          from session, first_said, lateral (
+               select position, role, tokens, size_bytes from gateway.chat_messages
+                where session_id = session.id and position >= first_said.position
+                  and (generation_position is null or position > session.hidden_through)
+                order by position desc limit 1000) as recent),
+    -- Where older ones go, a turn begins with its question: an answer, or a tool's result, without what it answers is
+    -- refused by providers.
     start as (
-        select min(summed.position) as position from summed
-         where summed.role = 'user' and summed.tokens <= p_token_budget - coalesce((select tokens from head), 0)
-           and summed.size_bytes <= 4194304),
+        select min(summed.position) as position from summed, taken, first_said
+         where (summed.role = 'user' or summed.position = first_said.position)
+           and summed.tokens + taken.tokens <= p_token_budget
+           and summed.size_bytes + taken.size_bytes <= 4194304 and summed.messages + taken.messages <= 1000),
     chosen as (
         select message.position, message.message, message.tokens
           from session, start, gateway.chat_messages as message
          where message.session_id = session.id and message.position >= start.position
+           and (message.generation_position is null or message.position > session.hidden_through)
         union all
         select message.position, message.message, message.tokens
           from session, head, gateway.chat_messages as message
@@ -40,7 +60,7 @@ as $$
       from session
 $$;
 comment on function gateway.last_turns is
-    'One statement: the newest turns of a session whose tokens are within the budget, a thousand messages and 4 MiB at most, oldest first, after the instructions that it begins with. Null where the account has no such session.';
+    'One statement: a session, oldest first; where its tokens pass the budget, or it a thousand messages or 4 MiB, the newest turns that fit, after the instructions that it begins with. Null where the account has no such session.';
 
 create function api.read_chat_turns(p_caller jsonb, p_session_id bigint, p_token_budget int) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
@@ -119,48 +139,83 @@ create function gateway.erase_session(p_session_id bigint, p_limit int) returns 
 language plpgsql
 as $$
 declare
-    v_count int;
+    v_session gateway.chat_sessions;
+    v_count   int;
 begin
+    select * into v_session from gateway.chat_sessions where id = p_session_id;
     delete from gateway.chat_messages
-     where id in (select id from gateway.chat_messages where session_id = p_session_id order by position limit p_limit);
+     where id in (select id from gateway.chat_messages
+                   where session_id = p_session_id
+                     and (v_session.deleted_at is not null or generation_position is not null and position <= v_session.hidden_through)
+                   order by position limit p_limit);
     get diagnostics v_count = row_count;
-    delete from gateway.chat_sessions
-     where id = p_session_id and not exists (select from gateway.chat_messages where session_id = p_session_id);
+    if v_count = p_limit then
+        return v_count;
+    end if;
+    if v_session.deleted_at is null then
+        update gateway.chat_sessions set hidden_through = 0, erasable_since = null where id = p_session_id;
+    else
+        delete from gateway.chat_sessions where id = p_session_id;
+        delete from gateway.chat_usage where account_id = v_session.account_id and sessions = 0;
+    end if;
     return v_count;
 end $$;
-comment on function gateway.erase_session is 'Erases so many messages of a session, and the session with the last of them. The account is locked.';
+comment on function gateway.erase_session is
+    'Erases so many messages that nobody sees any more of a session, and with the last of them what says so: the session, where it was deleted. The account is locked.';
 
 create function api.erase_history(p_limit int default 1000) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_session record;
-    v_left    int := p_limit;
-    v_count   int := 0;
+    -- One that is in use has its turn at the next call: the sweep waits for nobody, and goes on to the others.
+    v_due cursor for
+        select session.id from gateway.chat_sessions as session join gateway.accounts as account on account.id = session.account_id
+         where session.erasable_since is not null order by session.erasable_since, session.id
+           for no key update of account skip locked;
+    v_id       bigint;
+    v_left     int := p_limit;
+    v_sessions int := 0;
 begin
-    for v_session in
-        select id, account_id from gateway.chat_sessions where deleted_at is not null order by deleted_at limit 100
+    open v_due;
     loop
-        -- One that is in use has its turn at the next call; the sweep waits for nobody.
-        perform from gateway.accounts where id = v_session.account_id for no key update skip locked;
+        fetch v_due into v_id;
+        exit when not found;
+        -- Another sweep may have been here meanwhile.
+        perform from gateway.chat_sessions where id = v_id and erasable_since is not null;
         if found then
-            v_left := v_left - gateway.erase_session(v_session.id, v_left);
-            v_count := v_count + 1;
+            v_left := v_left - gateway.erase_session(v_id, v_left);
+            v_sessions := v_sessions + 1;
         end if;
-        exit when v_left <= 0;
+        exit when v_left <= 0 or v_sessions >= 100;
     end loop;
-    return jsonb_build_object('count', v_count + p_limit - v_left);
+    close v_due;
+    return jsonb_build_object('count', v_sessions + p_limit - v_left);
 end $$;
 comment on function api.erase_history is
-    'Erases what was deleted longest ago: so many messages of a hundred sessions at most. A job calls it until the count is 0; run daily it keeps the promise of 30 days.';
+    'Erases what has been seen by nobody for longest: so many messages of a hundred sessions at most. A job calls it until the count is 0, when nothing is left but of accounts that are in use; run daily it keeps the promise of 30 days.';
 
-create function gateway.erase_history_of(p_account_id bigint) returns void
+create function gateway.hide_history(p_account_id bigint, p_now timestamptz) returns void
 language sql
 as $$
-    delete from gateway.chat_messages where account_id = p_account_id;
-    delete from gateway.chat_sessions where account_id = p_account_id;
-    delete from gateway.chat_usage where account_id = p_account_id;
+    update gateway.chat_sessions
+       set deleted_at = coalesce(deleted_at, p_now), erasable_since = coalesce(erasable_since, p_now), title = null, model_id = null
+     where account_id = p_account_id;
 $$;
+comment on function gateway.hide_history is 'Deletes all sessions of an account: a request has no time to erase what one may store.';
+
+create function gateway.hide_completions(p_account_id bigint, p_now timestamptz) returns void
+language sql
+as $$
+    update gateway.chat_sessions as session
+       set hidden_through = last_position, erasable_since = coalesce(erasable_since, p_now), messages = own.messages, tokens = own.tokens
+      from (select session_id, count(*) filter (where generation_position is null) as messages,
+                   coalesce(sum(tokens) filter (where generation_position is null), 0) as tokens
+              from gateway.chat_messages where account_id = p_account_id
+             group by session_id having count(generation_position) > 0) as own
+     where session.id = own.session_id and session.account_id = p_account_id;
+$$;
+comment on function gateway.hide_completions is
+    'Hides what completions have left in the sessions of an account, for gateway.erase_session; what somebody put there himself is his to delete.';
 
 create or replace function gateway.erase_kept_answers(p_account_id bigint) returns void
 language sql
@@ -168,10 +223,10 @@ as $$
     -- The claims stay, so that a request that comes again is known and not paid for twice.
     update gateway.replays set answer = null, is_erased = true where account_id = p_account_id and answer is not null;
     delete from gateway.stored_responses where account_id = p_account_id;
-    -- What completions have left in sessions; what somebody put there himself is his to delete.
-    delete from gateway.chat_messages where account_id = p_account_id and generation_id is not null;
+    select gateway.hide_completions(p_account_id, gateway.clock());
 $$;
-comment on function gateway.erase_kept_answers is 'Erases every answer of an account: for retries, for later requests, and in its chats.';
+comment on function gateway.erase_kept_answers is
+    'Erases every answer of an account, for retries and for later requests; those in its chats are seen by nobody from here on.';
 
 create or replace function gateway.erase_account(p_account_id bigint, p_now timestamptz) returns void
 language sql
@@ -184,7 +239,7 @@ as $$
     -- Once more after the keys: who was giving one of them a secret had it locked, and what he gave is seen from here on.
     delete from gateway.key_secrets where key_id in (select id from gateway.api_keys where account_id = p_account_id);
     select gateway.erase_kept_answers(p_account_id);
-    select gateway.erase_history_of(p_account_id);
+    select gateway.hide_history(p_account_id, p_now);
     delete from gateway.receipts where account_id = p_account_id;
     delete from gateway.referral_codes where account_id = p_account_id;
     select gateway.forget_whereabouts(p_account_id);

@@ -60,6 +60,11 @@ class Call:
         return self._end.is_complete
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a part of its arguments is there and the rest is not."""
+        return self._is_object and not self._end.is_complete
+
+    @property
     def is_ready(self) -> bool:
         """Whether it can be shown: it has a name, and no id is to be waited for any more."""
         return bool(self.name and (self.id or self._arguments))
@@ -108,7 +113,9 @@ class Calls:
         """Return the call that the piece belongs to, with the piece in it.
 
         policy  Gemini's endpoint names no index, and others name 0 for every call: a piece with a name begins another
-                call when its id is another one, or when the call before it is whole
+                call when its id is another one, or when the call before it is whole; vLLM gives the last piece of a
+                call another id and its name once more
+        source  github.com/InternLM/lmdeploy/issues/3412, github.com/vllm-project/vllm/issues/44098
         """
         index = self._latest if piece.number is None else piece.number
         call = self._by_index.get(index)
@@ -124,5 +131,5 @@ def _begins_another(call: Call, piece: ToolPiece) -> bool:
     if not piece.name:
         return False
     if piece.id and call.id:
-        return piece.id != call.id
+        return piece.id != call.id and not (call.is_under_way and piece.name == call.name)
     return call.is_complete and piece.arguments.lstrip().startswith("{")

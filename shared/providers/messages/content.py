@@ -1,5 +1,6 @@
 """A conversation's messages and their content blocks, as chat messages."""
 
+import itertools
 import json
 from collections.abc import Callable
 
@@ -66,16 +67,20 @@ def _translate_user(blocks: list[_Block], path: str) -> list[Object]:
     """Return a message for each tool result, as each answers a call of its own, and one for all else."""
     if not blocks:
         raise invalid(path, "must hold at least one block")
-    results = [block for block in blocks if block[0]["type"] == "tool_result"]
-    others = [block for block in blocks if block[0]["type"] != "tool_result"]
-    if results != blocks[: len(results)]:
-        misplaced = next(block_path for block, block_path in blocks[1:] if block["type"] == "tool_result")
-        raise invalid(misplaced, "tool results must stand before everything else in a message")
+    results = list(itertools.takewhile(_is_result, blocks))
+    others = blocks[len(results) :]
+    misplaced = next(filter(_is_result, others), None)
+    if misplaced is not None:
+        raise invalid(misplaced[1], "tool results must stand before everything else in a message")
     translated = [_translate_result(block, block_path) for block, block_path in results]
     if others:
         parts = [_translate_block(block, _USER_BLOCKS) for block in others]
         translated.append({"role": "user", "content": _shortest(parts)})
     return translated
+
+
+def _is_result(block: _Block) -> bool:
+    return bool(block[0]["type"] == "tool_result")
 
 
 def _translate_assistant(content: object, path: str) -> Object:

@@ -1,4 +1,4 @@
-"""POST /v1/messages/count_tokens: the most that a prompt may have, by the estimate that holds are made by."""
+"""POST /v1/messages/count_tokens: the most that a prompt may have, without a look at its model."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from shared.providers.request_counts import count_request
 IMAGE_TOKENS = 1600
 
 
-def estimate_tokens(translated: Translated, *, image_tokens: int = IMAGE_TOKENS) -> dict[str, Any]:
+def estimate_tokens(translated: Translated) -> dict[str, Any]:
     """Return the answer to a count_tokens request, marked as the upper estimate that it is.
 
-    units   image_tokens: for each image, where the model's own rule is known
+    Text weighs what it does in a hold; an image as much as one of Anthropic's, whatever the model takes for it.
     """
     counts = count_request(translated.chat_body)
-    return {"input_tokens": counts.prompt_tokens + counts.image_count * image_tokens, "is_estimate": True}
+    return {"input_tokens": counts.prompt_tokens + counts.image_count * IMAGE_TOKENS, "is_estimate": True}

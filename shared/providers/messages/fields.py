@@ -6,12 +6,22 @@ from typing import Any, Literal
 import msgspec
 
 from shared.providers.messages.checks import invalid, unsayable
+from shared.providers.request_fields import UnpricedField
 
 # become: written in chat's words; keep: the same in both; refuse: chat cannot say it, or it has no price.
 FieldAction = Literal["become", "keep", "refuse"]
 
 _REFERENCE = "https://platform.claude.com/docs/en/api/messages"
 _CONTRACT = "our own contract"
+
+
+class ThreadUnsupported(UnpricedField):
+    """The request asks for a conversation that the server holds; told so, Anthropic's own tool loops send all of it.
+
+    source  anthropic-python 2.12 and @anthropic-ai/sdk 1.12: their tool runners open a thread and leave it on this code
+    """
+
+    code = "thread_unsupported_request"
 
 
 class MessageField(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,5 +133,7 @@ def refuse_unsayable_fields(body: Mapping[str, Any]) -> None:
         rule = _RULES.get(name)
         if rule is None:
             raise invalid(name, "is not a field of the Messages API")
+        if name == "thread":
+            raise ThreadUnsupported(f"'thread' cannot be used here: {rule.note}.", param="thread")
         if rule.action == "refuse" and value not in rule.harmless:
             raise unsayable(name, rule.note)

@@ -5,7 +5,8 @@ import re
 from shared.providers.messages.checks import invalid
 
 # The version before them streams other events. The newer of them, which Anthropic's SDKs name since their second major,
-# answers alike and takes some fields away, such as temperature: here those pass under both.
+# answers alike and refuses temperature, top_p, top_k, documents in what the assistant said and citations in what the
+# user said. Most models here have the first three, so they pass under both; documents are refused under both.
 # source  https://platform.claude.com/docs/en/api/versioning
 VERSIONS = ("2023-06-01", "2026-10-21")
 MAX_BETAS = 64

@@ -24,6 +24,7 @@ class RedactedPiece(NamedTuple):
     data: str
     format: str = ""
     id: str = ""
+    number: int | None = None
 
 
 class TextPiece(NamedTuple):
@@ -71,16 +72,16 @@ def _thoughts(delta: Mapping[str, Any]) -> Iterator[Piece]:
             yield ThinkingPiece(text)
     for detail in details:
         kind, format_name, detail_id = detail.get("type"), _text(detail, "format"), _text(detail, "id")
+        index = detail.get("index")
+        shown_index = index if type(index) is int else None
         if kind == ENCRYPTED:
             if _text(detail, "data"):
-                yield RedactedPiece(detail["data"], format_name, detail_id)
+                yield RedactedPiece(detail["data"], format_name, detail_id, shown_index)
             continue
         text = _text(detail, "summary" if kind == SUMMARY else "text")
         signature = _text(detail, "signature")
         if text or signature:
-            index = detail.get("index")
             shown_kind = SUMMARY if kind == SUMMARY else TEXT
-            shown_index = index if type(index) is int else None
             yield ThinkingPiece(text, signature, shown_kind, format_name, detail_id, shown_index)
 
 

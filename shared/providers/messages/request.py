@@ -161,7 +161,7 @@ def _read_format(value: Object, path: str) -> Object:
     if value.get("type") != "json_schema":
         raise invalid(f"{path}.type", "must be 'json_schema'")
     schema = read_object(value.get("schema"), f"{path}.schema")
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
 def _user(value: object) -> Object:

@@ -131,8 +131,8 @@ class Sequencer:
             yield from self._show_thought(item)
         elif isinstance(item, RedactedPiece):
             is_plain = not is_foreign(item.format, ENCRYPTED)
-            sealed = {"type": ENCRYPTED, "data": item.data, "format": item.format, "id": item.id}
-            data = item.data if is_plain else seal(sealed)
+            details = {"format": item.format, "id": item.id, "index": item.number}
+            data = item.data if is_plain else seal({"type": ENCRYPTED, "data": item.data} | details)
             yield from self._close()
             yield Begin({"type": "redacted_thinking", "data": data})
             yield Close()

@@ -58,9 +58,13 @@ class _Turn:
 
 
 class Conversation:
-    """Chat messages under way; `path` is how an error names the item."""
+    """Chat messages under way; `path` is how an error names the item.
 
-    def __init__(self, instructions: str | None) -> None:
+    is_continued: other messages come before these, and an output may be of a call in them
+    """
+
+    def __init__(self, instructions: str | None, *, is_continued: bool = False) -> None:
+        self._is_continued = is_continued
         self._messages: list[dict[str, Any]] = []
         self._turn: _Turn | None = None
         self._call_ids: set[str] = set()
@@ -119,7 +123,7 @@ class Conversation:
     def _add_output(self, item: Mapping[str, Any], path: str) -> None:
         refuse_others(item, path, (*_NOTES, "type", "call_id", "name", "output"))
         call_id = read_name(item.get("call_id"), f"{path}.call_id")
-        if call_id not in self._call_ids:
+        if call_id not in self._call_ids and not self._is_continued:
             refuse_malformed(f"{path}.call_id", "names no call that comes before it")
         content = read_parts(item.get("output"), f"{path}.output", role="tool")
         self._end_turn()

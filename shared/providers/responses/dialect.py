@@ -41,14 +41,14 @@ class ResponsesDialect:
     def answer(self, body: bytes, served: Served, used: Used) -> Priced:
         """Return the response that the completion is."""
         priced, self.response = to_response(
-            self._completion, _opening(served), self._echo, used.report, now=used.ended_at_s
+            self._completion, _opening(served), _echoed(self._echo, served), used.report, now=used.ended_at_s
         )
         self.usage = used.report
         return priced
 
     def begin(self, served: Served) -> None:
         """Learn the response's id and model."""
-        self._stream = ResponseStream(_opening(served), self._echo)
+        self._stream = ResponseStream(_opening(served), _echoed(self._echo, served))
 
     def take(self, event: Event, chunk: Chunk) -> bytes:
         """Return the events of one chunk.
@@ -77,6 +77,11 @@ class ResponsesDialect:
             opening = Opening(response_id=response_id, created_at=self._asked_at_s, model=self._model)
             self._stream = ResponseStream(opening, self._echo)
         return self._stream.fail(refusal, None if used is None else used.report, request_id=request_id)
+
+
+def _echoed(echo: Mapping[str, Any], served: Served) -> Mapping[str, Any]:
+    """Return what the answer repeats; it does not say that it is stored where nothing is."""
+    return echo if served.is_kept else {**echo, "store": False}
 
 
 def _opening(served: Served) -> Opening:

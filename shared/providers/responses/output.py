@@ -132,11 +132,12 @@ def priced_object(response: Mapping[str, Any], *, around: tuple[bytes, bytes] = 
 def encode_json(value: object) -> bytes:
     """Encode as JSON on one line.
 
-    policy  UTF-8, but escaped where it holds halves of emoji, which JavaScript upstreams cut between two chunks
+    policy  UTF-8, but escaped where it holds halves of emoji, which JavaScript upstreams cut between two chunks, or
+            integers of more than 64 bits
     """
     try:
         return msgspec.json.encode(value)
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, OverflowError):
         return json.dumps(value, separators=(",", ":")).encode()
 
 

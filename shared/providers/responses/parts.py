@@ -41,12 +41,12 @@ def _part(part: Mapping[str, Any], path: str, role: str) -> dict[str, Any]:
         refuse_others(part, path, _TEXT_FIELDS)
         return {"type": "text", "text": read_text(part.get("text"), f"{path}.text"), **cache_mark(part, path)}
     if kind == "input_image":
-        if role != "user":
-            refuse_unsupported(f"{path}.type", "chat takes images from the user only")
+        if role not in ("user", "tool"):
+            refuse_unsupported(f"{path}.type", "chat takes images from the user and from tools only")
         return _image(part, path)
     if kind == "refusal" and role == "assistant":
         return {"type": "refusal", "refusal": read_text(part.get("refusal"), f"{path}.refusal")}
-    return refuse_unsupported(f"{path}.type", "only texts and the user's images have a price here")
+    return refuse_unsupported(f"{path}.type", "only texts and images have a price here")
 
 
 def _image(part: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -28,8 +28,9 @@ class Thought(NamedTuple):
 def read_thoughts(said: Mapping[str, Any]) -> list[Thought]:
     """Return the reasoning of a delta or a message that can be read.
 
-    policy  OpenRouter says it twice, in reasoning and in reasoning_details; vLLM in reasoning and reasoning_content
-    source  https://openrouter.ai/docs/use-cases/reasoning-tokens
+    policy  OpenRouter says it twice, in reasoning and in reasoning_details; vLLM in reasoning and reasoning_content;
+            Mistral among the parts of the content
+    source  https://openrouter.ai/docs/use-cases/reasoning-tokens, https://docs.mistral.ai/capabilities/reasoning
     """
     thoughts = []
     for detail in read_details(said):
@@ -43,7 +44,7 @@ def read_thoughts(said: Mapping[str, Any]) -> list[Thought]:
         text = said.get(name)
         if isinstance(text, str) and text:
             return [Thought("reasoning_text", text)]
-    return []
+    return [Thought("reasoning_text", text) for text in _thoughts_in_parts(said.get("content"))]
 
 
 def read_details(said: Mapping[str, Any]) -> Details:
@@ -90,6 +91,19 @@ def open_details(sealed: str) -> Details | None:
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         return None
     return details
+
+
+def _thoughts_in_parts(content: object) -> list[str]:
+    parts = _objects(content)
+    thoughts = [
+        thought for part in parts if part.get("type") == "thinking" for thought in _objects(part.get("thinking"))
+    ]
+    texts = [thought.get("text") for thought in thoughts]
+    return [text for text in texts if isinstance(text, str) and text]
+
+
+def _objects(values: object) -> list[Mapping[str, Any]]:
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
 
 
 def _same_block(merged: Details, detail: Mapping[str, Any]) -> dict[str, Any] | None:

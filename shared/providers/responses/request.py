@@ -21,6 +21,7 @@ from shared.providers.responses.checks import (
 )
 from shared.providers.responses.conversation import Conversation, item_type
 from shared.providers.responses.fields import passed_fields, refuse_unsupported_fields
+from shared.providers.responses.stored_items import stored_form
 from shared.providers.responses.tools import read_tools
 
 Item = Mapping[str, Any]
@@ -53,12 +54,17 @@ class References(msgspec.Struct, frozen=True, kw_only=True):
     previous_response_id: str | None
     item_ids: tuple[str, ...]
 
+    @property
+    def are_any(self) -> bool:
+        """Whether anything is named."""
+        return self.previous_response_id is not None or bool(self.item_ids)
+
 
 class Translated(msgspec.Struct, frozen=True, kw_only=True):
     """A request in chat's dialect.
 
     chat_body: what a chat client would have sent; echo: the fields that the response object repeats, `store` among
-    them; input_items: this request's own input, references filled in, for whoever stores it
+    them; input_items: this request's own input, references filled in, as it is stored
     """
 
     chat_body: dict[str, Any]
@@ -84,12 +90,16 @@ def read_references(body: Mapping[str, Any]) -> References:
 
 
 def to_chat(
-    body: Mapping[str, Any], *, earlier_items: Sequence[Item] = (), stored_items: Mapping[str, Item] = _NONE
+    body: Mapping[str, Any],
+    *,
+    earlier_items: Sequence[Item] = (),
+    stored_items: Mapping[str, Item] = _NONE,
+    is_continued: bool = False,
 ) -> Translated:
     """Translate a request.
 
     shape   earlier_items: input and output of the previous response and of those before it, oldest first; stored_items:
-            what item references may name, by id
+            what item references may name, by id; is_continued: other messages come before these, and calls in them
     raises  InvalidRequest, UnpricedField, each with the path of the field in the client's own request
     """
     refuse_unsupported_fields(body)
@@ -98,7 +108,7 @@ def to_chat(
         read_text(instructions, "instructions")
     previous = read_references(body).previous_response_id
     items = _input_items(body.get("input"), earlier_items, stored_items)
-    conversation = Conversation(instructions)
+    conversation = Conversation(instructions, is_continued=is_continued)
     for item in earlier_items:
         conversation.add(item, "previous_response_id")
     for path, item in items:
@@ -127,31 +137,34 @@ def to_chat(
         "text": text_echo,
         "reasoning": reasoning_echo,
     }
-    return Translated(chat_body=chat_body, echo=echo, input_items=tuple(item for _, item in items))
+    return Translated(chat_body=chat_body, echo=echo, input_items=tuple(stored_form(item) for _, item in items))
 
 
 def _input_items(
     given: object, earlier_items: Sequence[Item], stored_items: Mapping[str, Item]
 ) -> list[tuple[str, Item]]:
-    """Return the input's items with their paths; a reference to what comes earlier anyway adds nothing."""
+    """Return the input's items with their paths; a reference to what is said anyway adds nothing."""
     if given is None:
         return []
     if isinstance(given, str):
         return [("input", {"type": "message", "role": "user", "content": given})]
     if not isinstance(given, list):
         refuse_malformed("input", "must be a text or a list of items")
-    earlier_ids = {item.get("id") for item in earlier_items}
+    said_ids = {item.get("id") for item in earlier_items}
     items: list[tuple[str, Item]] = []
     for path, item in read_objects(given, "input"):
+        item_id = None if item.get("id") is None else read_name(item["id"], f"{path}.id")
         if item_type(item) != "item_reference":
             items.append((path, item))
-            continue
-        item_id = read_name(item.get("id"), f"{path}.id")
-        if item_id in stored_items:
-            items.append((path, stored_items[item_id]))
-        elif item_id not in earlier_ids:
-            refuse_malformed(f"{path}.id", "names no item that is stored; send the item itself")
+        elif item_id not in said_ids:
+            items.append((path, _stored_item(item_id, path, stored_items)))
+        said_ids.add(item_id)
     return items
+
+
+def _stored_item(item_id: str | None, path: str, stored_items: Mapping[str, Item]) -> Item:
+    item = stored_items.get(read_name(item_id, f"{path}.id"))
+    return item or refuse_malformed(f"{path}.id", "names no item that is stored; send the item itself")
 
 
 def _text(text: object) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What a provider says in a chat delta or message, whatever of its habits it says it by."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,9 +98,14 @@ def _token(token: Mapping[str, Any]) -> Item:
     logprob = token.get("logprob")
     return {
         "token": token["token"],
-        "logprob": logprob if isinstance(logprob, int | float) and math.isfinite(logprob) else _UNLIKELY,
+        "logprob": logprob if _is_finite(logprob) else _UNLIKELY,
         "bytes": spelled if isinstance(spelled, list) else list(token["token"].encode("utf-8", "surrogatepass")),
     }
+
+
+def _is_finite(value: object) -> bool:
+    # An integer may be longer than any float.
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _string(value: object) -> str:

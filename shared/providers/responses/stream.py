@@ -39,6 +39,7 @@ class ResponseStream:
         self._writer = EventWriter()
         self._is_begun = False
         self._is_over = False
+        self._is_finished = False
         # When it has ended: the response as its last event shows it, without its usage.
         self.response: dict[str, Any] | None = None
         # By output index: what is closed, and what is open.
@@ -193,10 +194,16 @@ class ResponseStream:
         self._words = None
 
     def _finish(self, finish_reason: object) -> None:
-        """Close what is open as soon as its end is known; a reason that is said again changes nothing."""
-        if self._open or self._unnamed or not self._closed:
+        """Close what is open as soon as its end is known; a reason that is said again changes nothing.
+
+        What is cut stays open: only the last item may be incomplete, and some servers go on.
+        """
+        has_more = bool(self._open or self._unnamed)
+        if self._reason is None and (has_more or not self._is_finished):
             self._reason = incomplete_reason(finish_reason)
-        self._close_all()
+        self._is_finished = True
+        if self._reason is None:
+            self._close_all()
 
     def _close_all(self) -> None:
         for index, piece in list(self._unnamed.items()):

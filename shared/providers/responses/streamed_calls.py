@@ -61,7 +61,7 @@ class CallBook:
 
     policy  a piece names its call by index; where that is missing, by id; where that is missing too, it is the last
             one's. Some servers number all calls 0, others send a new id with every piece: another id and a name begin
-            another call where the one before has all it needs
+            another call where the one before has all it needs, or another name
     source  github.com/InternLM/lmdeploy/issues/3412, github.com/vllm-project/vllm/issues/44098
     """
 
@@ -79,7 +79,7 @@ class CallBook:
             found = None if piece.name else self.last
         if found is None or not (piece.call_id and piece.name) or piece.call_id == found.call_id:
             return found
-        return None if found.is_whole else found
+        return None if found.is_whole or piece.name != found.name else found
 
     def keep(self, index: int | None, call: StreamedCall) -> None:
         """Remember a call by the index that its provider gave it."""

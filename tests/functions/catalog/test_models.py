@@ -6,7 +6,7 @@ import pytest
 from tests.functions.catalog.client import get
 from tests.functions.chat.client import ask
 from tests.harness.gateways import RunningGateway
-from tests.harness.tenants import Models, Tenants
+from tests.harness.tenants import Models, Tenants, TestVariant
 
 MODEL_FIELDS = {
     "id", "object", "created", "owned_by", "name", "description", "context_length", "max_output_tokens", "modalities",
@@ -53,6 +53,7 @@ async def test_the_list_is_public_and_cached_and_its_prices_are_exact_decimal_st
         "cached_input": "0.026250000",
         "image": "0.000000000000000",
         "request": "0.000000000000000",
+        "images": [],
     }
     assert mini["modalities"] == {"input": ["text", "image"], "output": ["text"]}
     assert mini["providers"] == ["openrouter", "portkey"]
@@ -79,6 +80,31 @@ async def test_a_model_shows_the_offer_of_each_provider_cheapest_first(
     assert all(offer["pricing"]["output"] == "7.000000000" for offer in body["offers"])
     assert all(offer["max_output_tokens"] == 500 for offer in body["offers"])
     assert all(offer["status"] == "healthy" for offer in body["offers"])
+
+
+async def test_a_model_that_makes_images_shows_their_prices_by_size_and_quality(
+    gateway: RunningGateway, make_model: Models
+) -> None:
+    variants = (TestVariant("1x1", "low", Decimal("0.01")), TestVariant("2x2", "low", Decimal("0.1")))
+    model = make_model.image_model(variants=variants, providers=("portkey",), markup_ppm=50_000)
+    body = (await get(gateway, f"/v1/models/{model.id}")).json
+    prices = [
+        {"size": "1x1", "quality": "low", "price": "0.010500000000000", "is_default": True},
+        {"size": "2x2", "quality": "low", "price": "0.105000000000000", "is_default": False},
+    ]
+    assert body["pricing"]["images"] == body["offers"][0]["pricing"]["images"] == prices
+    assert (body["modalities"]["output"], body["pricing"]["input"]) == (["image"], "0.000000000")
+    assert model.id not in await listed(gateway, free="true")
+    assert model.id in await listed(gateway, modality="image", provider="portkey")
+
+
+async def test_a_model_that_makes_embeddings_is_listed_by_what_it_makes(
+    gateway: RunningGateway, make_model: Models
+) -> None:
+    model = make_model.embedding_model()
+    assert model.id in await listed(gateway, modality="embeddings")
+    body = (await get(gateway, f"/v1/models/{model.id}")).json
+    assert (body["max_output_tokens"], body["pricing"]["input"]) == (0, "1.000000000")
 
 
 async def test_the_filters_narrow_the_list(gateway: RunningGateway, make_model: Models) -> None:

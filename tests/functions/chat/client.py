@@ -10,6 +10,7 @@ import aiohttp
 
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Tenant, TestModel
+from tests.shared.providers.chat_grammar import read_payloads
 
 PATH = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Say something."}]
@@ -106,27 +107,6 @@ def _read_anthropic_s(answer: Answer) -> dict[str, Any]:
         "request_id": body["request_id"],
         "retryable": details["retryable"],
     }
-
-
-def read_payloads(raw: bytes) -> list[str]:
-    """Cut a stream into payloads and refuse what official clients cannot take: id, retry, empty data, comments."""
-    lines = raw.decode().replace("\r\n", "\n").split("\n")
-    assert lines[-1] == ""
-    payloads: list[str] = []
-    pending: list[str] = []
-    for line in lines[:-1]:
-        if line.startswith("data:"):
-            pending.append(line.removeprefix("data:").removeprefix(" "))
-        elif line == "":
-            assert pending, "a blank line without data before it"
-            payloads.append("\n".join(pending))
-            pending = []
-        else:
-            assert line == ": ping", line
-            assert not pending, "a ping inside an event"
-    assert not pending, "an event without its end"
-    assert all(payload.strip() for payload in payloads)
-    return payloads
 
 
 def content_of(chunks: list[dict[str, Any]], choice: int = 0) -> str:

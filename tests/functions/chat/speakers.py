@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.functions.chat.client import PATH, Answer, post, read_payloads
+from tests.functions.chat.client import PATH, Answer, post
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Tenant, TestModel
+from tests.shared.providers.chat_grammar import read_payloads
 from tests.shared.providers.messages import grammar as messages_grammar
 from tests.shared.providers.responses import grammar as responses_grammar
 

@@ -1,7 +1,6 @@
-"""One engine, three dialects: the same is asked of the provider, charged, kept, and ended."""
+"""One engine, three dialects: the same is charged, kept, and ended."""
 
 import asyncio
-import json
 from typing import Any
 
 import aiohttp
@@ -10,70 +9,13 @@ import pytest
 from shared.core.money import NANOS_PER_DOLLAR
 from tests.functions.chat.asked_again import FIRST_TRY, KEY, SECOND_TRY, assert_replayed
 from tests.functions.chat.books import assert_settled, usage_line, wait_until_settled
-from tests.functions.chat.client import TIMEOUT, words
-from tests.functions.chat.raw_provider import STREAM_HEAD, RawProvider, chunk
-from tests.functions.chat.speakers import EACH, MESSAGES, RESPONSES, SPEAKERS, STREAMED, TRANSLATED, Speaker
-from tests.functions.test_access import declared_routes
+from tests.functions.chat.client import TIMEOUT, post, words
+from tests.functions.chat.speakers import CHAT, EACH, MESSAGES, RESPONSES, SPEAKERS, STREAMED, TRANSLATED, Speaker
 from tests.harness.gateways import RunningGateway
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenants
 
 START = 10 * NANOS_PER_DOLLAR
-USAGE = b'"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}'
-
-
-def _whole_answer() -> bytes:
-    body = (
-        b'{"id":"raw","object":"chat.completion","created":1,"model":"raw","choices":[{"index":0,"message":'
-        b'{"role":"assistant","content":"tok0"},"finish_reason":"stop"}],' + USAGE + b"}"
-    )
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (
-        len(body),
-        body,
-    )
-
-
-def _streamed_answer() -> bytes:
-    usage = (
-        b'data: {"id":"raw","object":"chat.completion.chunk","created":1,"model":"raw","choices":[],' + USAGE + b"}\n\n"
-    )
-    return STREAM_HEAD + chunk("tok0") + chunk("", "stop") + usage + b"data: [DONE]\n\n"
-
-
-def test_every_route_that_asks_a_model_is_tested_here() -> None:
-    asking = {route.path for route in declared_routes() if route.method == "POST" and route.access.scope == "inference"}
-    assert asking - {"/v1/messages/count_tokens"} == {speaker.path for speaker in SPEAKERS}
-
-
-@STREAMED
-@pytest.mark.parametrize("has_tools", [False, True], ids=["text", "tools"])
-async def test_the_same_prompt_is_the_same_upstream_request_and_costs_the_same(
-    odd_gateway: RunningGateway,
-    raw_provider: RawProvider,
-    tenant: Tenants,
-    make_model: Models,
-    *,
-    is_stream: bool,
-    has_tools: bool,
-) -> None:
-    model = make_model(providers=("portkey",))
-    raw_provider.answers(model.upstream_model, _streamed_answer() if is_stream else _whole_answer())
-    costs: list[int] = []
-    holds: list[dict[str, Any]] = []
-    for speaker in SPEAKERS:
-        customer = tenant()
-        answer = await speaker.ask(odd_gateway, customer, model, has_tools=has_tools, stream=is_stream)
-        said = speaker.read(answer, is_stream=is_stream)
-        assert (said.text, said.tokens) == ("tok0", (10, 3))
-        costs.append(assert_settled(customer, START))
-        assert round(said.cost * NANOS_PER_DOLLAR) == costs[-1] > 0
-        line = usage_line(customer, answer.generation_id)
-        holds.append({name: line["request"][name] for name in ("choices", "max_output_tokens", "prompt_bytes")})
-    asked = [request.partition(b"\r\n\r\n")[2] for request in raw_provider.requests(model.upstream_model)]
-    assert len(asked) == 3
-    assert [json.loads(body) for body in asked] == [json.loads(asked[0])] * 3
-    assert len(set(costs)) == 1
-    assert holds == [holds[0]] * 3
 
 
 @EACH
@@ -174,16 +116,18 @@ async def test_the_same_key_gets_the_same_bytes_and_pays_once(
     assert assert_settled(customer, START) == 10 * 1_000 + 8 * 2_000
 
 
-@TRANSLATED
-async def test_a_key_that_was_used_in_another_dialect_is_refused(
-    gateway: RunningGateway, tenant: Tenants, make_model: Models, speaker: Speaker
+@pytest.mark.parametrize("speakers", [(CHAT, MESSAGES), (MESSAGES, CHAT)], ids=["chat first", "messages first"])
+async def test_a_key_that_was_used_in_another_dialect_is_refused_though_the_bytes_are_the_same(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, speakers: tuple[Speaker, Speaker]
 ) -> None:
     customer, model = tenant(), make_model()
-    first = await MESSAGES.ask(gateway, customer, model, headers=KEY)
+    body = {"model": model.id, "max_tokens": 60, "messages": [{"role": "user", "content": "Say something."}]}
+    first, other, again = [
+        await post(gateway.url, body, customer.headers | KEY, speaker.path) for speaker in (*speakers, speakers[0])
+    ]
     assert first.status == 200
-    other = RESPONSES if speaker is MESSAGES else speaker
-    answer = await other.ask(gateway, customer, model, headers=KEY)
-    assert (answer.status, answer.error["code"]) == (409, "idempotency_key_reused")
+    assert (other.status, other.error["code"]) == (409, "idempotency_key_reused")
+    assert_replayed(first, again)
 
 
 @EACH
@@ -231,11 +175,15 @@ async def test_who_hangs_up_pays_what_the_provider_charges(
 async def test_while_a_provider_is_silent_its_dialect_s_ping_comes_before_and_within_the_answer(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, speaker: Speaker
 ) -> None:
-    model = make_model("tokens=3,first_byte_ms=5600", providers=("featherless",))
+    model = make_model("tokens=2,first_byte_ms=5600,pace_ms=5600", providers=("featherless",))
     answer = await speaker.ask(gateway, tenant(), model, stream=True)
     ping = b": ping\n" if speaker is RESPONSES else b'event: ping\ndata: {"type":"ping"}\n\n'
     assert answer.raw.startswith(ping)
-    assert speaker.read(answer, is_stream=True).text == words(3)
+    begun, _, ended = answer.raw.partition(b"tok0")
+    within, _, _ = ended.partition(b"tok1")
+    assert begun.count(ping) == 1
+    assert within.count(ping) == 1
+    assert speaker.read(answer, is_stream=True).text == words(2)
 
 
 @EACH

@@ -123,13 +123,6 @@ async def test_a_stream_of_nothing_but_its_end_is_no_answer(
     assert assert_settled(customer, START) == 0
 
 
-async def test_a_session_that_would_not_be_stored_is_refused(
-    gateway: RunningGateway, tenant: Tenants, make_model: Models
-) -> None:
-    answer = await ask(gateway, tenant(), make_model(), session_id="s")
-    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "unsupported_parameter", "session_id")
-
-
 @pytest.mark.parametrize("piece", [b"[],", b"1,"])
 async def test_a_body_of_nothing_but_structure_is_refused_unread(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, piece: bytes

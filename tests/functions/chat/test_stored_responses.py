@@ -173,6 +173,10 @@ async def test_an_account_that_keeps_nothing_stores_nothing(
     customer, model = tenant(), make_model("tokens=4")
     execute(customer, KEEP_NOTHING)
     first = await respond(gateway, customer, model)
+    assert first["store"] is False
+    streamed = await RESPONSES.ask(gateway, customer, model, stream=True)
+    assert b'"store":true' not in streamed.raw
+    assert b'"store":false' in streamed.raw
     assert rows(customer, READ) == []
     assert (await call(gateway, customer, "GET", first["id"])).status == 404
 

@@ -193,6 +193,12 @@ async def test_a_search_asks_for_words(owner: Holder, query: str) -> None:
     assert outcome(await owner.call("GET", SEARCH + query)) == "invalid_request"
 
 
+@pytest.mark.parametrize("body", [{}, {"query": ""}, {"query": 7}, {"query": "x" * 201}])
+async def test_a_search_in_a_body_is_refused_by_the_name_of_its_field(owner: Holder, body: dict[str, Any]) -> None:
+    answer = await owner.call("POST", SEARCH, body)
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "invalid_request", "query")
+
+
 async def test_an_account_that_ends_leaves_no_chat(owner: Holder, stack: LocalStack) -> None:
     path = await make(owner, title="quetzal-of-an-ended-account")
     await say(owner, path, "quetzal-of-an-ended-account")

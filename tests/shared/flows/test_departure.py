@@ -48,9 +48,11 @@ def departure_of(
     provider = SimpleNamespace(record=SimpleNamespace(generation_path=generation_path))
     chat = SimpleNamespace(
         request=SimpleNamespace(claim=claim, body=body or {}),
-        trail=SimpleNamespace(look_up=look_up),
-        inference=SimpleNamespace(sees_hang_ups=sees_hang_ups),
-        provider_of=lambda _: provider,
+        call=SimpleNamespace(
+            trail=SimpleNamespace(look_up=look_up),
+            inference=SimpleNamespace(sees_hang_ups=sees_hang_ups),
+            provider_of=lambda _: provider,
+        ),
     )
     return Departure(cast(Chat, chat), cast(Offer, SimpleNamespace()))
 

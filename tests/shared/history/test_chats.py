@@ -15,7 +15,7 @@ from shared.core.receipts import Receipt
 from shared.core.verdicts import Refused
 from shared.flows.own_receipt import own_receipt
 from shared.history.chat_types import SessionTold, TurnKept, TurnsTold
-from shared.history.chats import History, TurnMessage
+from shared.history.chats import BegunTurn, History, TurnMessage
 from tests.functions.keys.client import Holder, owner_of
 from tests.harness.callers import caller_of
 from tests.harness.gateways import RunningGateway
@@ -24,6 +24,15 @@ from tests.harness.tenants import Models, Tenant, Tenants
 TURN = (
     TurnMessage({"role": "user", "content": "Hello"}),
     TurnMessage({"role": "assistant", "content": "tok1 tok2"}, tokens=2),
+)
+BEGUN = BegunTurn(
+    models=(ModelId("test/one"),),
+    input_tokens=10,
+    output_tokens=10,
+    images=0,
+    messages=2,
+    size_bytes=10,
+    largest_bytes=5,
 )
 
 
@@ -75,7 +84,7 @@ async def test_a_turn_is_stored_once_and_read_again(
     model_id = ModelId("test/one")
     outcomes = [await history.append_turn(generation_id, session_id, TURN, model_id) for _ in range(2)]
     assert outcomes == [TurnKept("stored"), TurnKept("stored_before")]
-    told = await history.read_turns(caller, session_id, token_budget=1000)
+    told = await history.begin_turn(caller, session_id, BEGUN)
     assert isinstance(told, TurnsTold)
     assert (told.messages, told.is_cut) == (tuple(one.message for one in TURN), False)
     shown = (await owner.call("GET", f"/v1/chat/sessions/sess_{session_id}")).json["messages"]["data"]
@@ -85,7 +94,7 @@ async def test_a_turn_is_stored_once_and_read_again(
 
 async def test_what_is_not_there_is_refused(history: History, caller: Caller) -> None:
     answers = [
-        await history.read_turns(caller, ChatSessionId(10**12), token_budget=1000),
+        await history.begin_turn(caller, ChatSessionId(10**12), BEGUN),
         await history.append_turn(GenerationId(uuid.uuid4()), ChatSessionId(10**12), TURN, None),
     ]
     codes = [answer.code for answer in answers if isinstance(answer, Refused)]

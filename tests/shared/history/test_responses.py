@@ -9,8 +9,11 @@ from shared.clients.fernet import Sealer
 from shared.core.ids import new_generation_id
 from shared.history.responses import (
     MAX_JSON_BYTES,
-    MAX_SEALED_BYTES,
+    MAX_TEST_JSON_BYTES,
     MAX_TEST_SEALED_BYTES,
+    ROOM,
+    TEST_ROOM,
+    Room,
     StoredResponse,
     open_response,
     parse_item_id,
@@ -29,32 +32,41 @@ def stored(*, output: list[Any] | None = None) -> StoredResponse:
 
 
 def test_what_was_sealed_is_opened_as_it_was_and_shows_nothing() -> None:
-    sealed = seal_response(SEALER, stored(), max_sealed_bytes=MAX_SEALED_BYTES)
+    sealed = seal_response(SEALER, stored(), ROOM)
     assert sealed is not None
-    assert "emoji" not in sealed
-    opened = open_response(SEALER, sealed)
+    assert "emoji" not in sealed.content
+    opened = open_response(SEALER, sealed.content)
     assert opened == stored()
     assert opened.items == [QUESTION, ANSWER]
 
 
 def test_what_was_sealed_for_something_else_or_changed_is_not_opened() -> None:
-    sealed = seal_response(SEALER, stored(), max_sealed_bytes=MAX_SEALED_BYTES)
+    sealed = seal_response(SEALER, stored(), ROOM)
     assert sealed is not None
-    assert open_response(Sealer(("a" * 32,), purpose="kept answers"), sealed) is None
-    assert open_response(SEALER, sealed[:-8] + "AAAAAAA=") is None
+    assert open_response(Sealer(("a" * 32,), purpose="kept answers"), sealed.content) is None
+    assert open_response(SEALER, sealed.content[:-8] + "AAAAAAA=") is None
 
 
 @pytest.mark.parametrize(
-    ("text", "max_sealed_bytes"),
+    ("text", "room"),
     [
-        (secrets.token_hex(MAX_TEST_SEALED_BYTES), MAX_TEST_SEALED_BYTES),
-        ("x" * MAX_JSON_BYTES, MAX_SEALED_BYTES),
+        (secrets.token_hex(MAX_TEST_SEALED_BYTES), TEST_ROOM),
+        ("x" * MAX_TEST_JSON_BYTES, TEST_ROOM),
+        ("x" * MAX_JSON_BYTES, ROOM),
     ],
-    ids=["random", "long"],
+    ids=["random", "free and long", "long"],
 )
-def test_what_is_too_large_is_not_sealed(text: str, max_sealed_bytes: int) -> None:
+def test_what_is_too_large_is_not_sealed(text: str, room: Room) -> None:
     large = stored(output=[{"type": "message", "content": text}])
-    assert seal_response(SEALER, large, max_sealed_bytes=max_sealed_bytes) is None
+    assert seal_response(SEALER, large, room) is None
+
+
+def test_the_size_of_what_is_sealed_is_that_of_what_has_to_be_opened() -> None:
+    small, large = (seal_response(SEALER, stored(output=[{"text": "x" * size}]), ROOM) for size in (1, 1_000_001))
+    assert small is not None
+    assert large is not None
+    assert large.size_bytes - small.size_bytes == 1_000_000
+    assert len(large.content) < 20_000
 
 
 def test_the_ids_that_we_give_are_found_again() -> None:

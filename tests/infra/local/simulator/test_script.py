@@ -75,6 +75,8 @@ def test_every_field_of_a_script_can_be_set() -> None:
         "status": "500",
         "gate": "g",
         "key": "k",
+        "image_form": "url",
+        "vectors": "other",
         "on_cancel": "finish",
     }
     settings = {name: texts.get(name, "1") for name in Script.__dataclass_fields__}

@@ -155,3 +155,11 @@ def check_stream(*parts: bytes) -> dict[str, Any]:
     for part in parts:
         checker.feed(part)
     return checker.finish()
+
+
+def check_sent(data: bytes, *, is_whole: bool) -> None:
+    """Check a stream as far as it was sent; a whole one ends with message_stop or with an error."""
+    checker = StreamChecker()
+    checker.feed(data)
+    if is_whole and checker.error is None:
+        checker.finish()

@@ -9,6 +9,8 @@ from shared.providers.request_counts import count_request
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello " * 100}]}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD" * 10_000}}
 
+SMALL_IMAGE = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
+
 
 def test_estimate_is_marked_and_is_what_a_hold_is_made_for() -> None:
     translated = to_chat(BODY, is_counted_only=True)
@@ -19,12 +21,16 @@ def test_estimate_is_marked_and_is_what_a_hold_is_made_for() -> None:
     assert 0 <= held - counted["input_tokens"] < 20
 
 
-def test_image_weighs_what_its_model_takes_for_one_and_not_its_bytes() -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, IMAGE, IMAGE]}]}
-    translated = to_chat(body, is_counted_only=True)
-    without = estimate_tokens(translated, image_tokens=0)["input_tokens"]
-    assert without < 300
-    assert estimate_tokens(translated)["input_tokens"] == without + 2 * IMAGE_TOKENS
+def test_an_image_weighs_the_same_whatever_its_bytes() -> None:
+    text = {"type": "text", "text": "x"}
+    two, three = (
+        estimate_tokens(
+            to_chat({"model": "m", "messages": [{"role": "user", "content": [text, *images]}]}, is_counted_only=True)
+        )["input_tokens"]
+        for images in ([IMAGE, SMALL_IMAGE], [IMAGE] * 3)
+    )
+    assert 2 * IMAGE_TOKENS < two < 2 * IMAGE_TOKENS + 300
+    assert IMAGE_TOKENS <= three - two < IMAGE_TOKENS + 100
 
 
 def test_system_and_tools_count() -> None:

@@ -177,6 +177,12 @@ def test_what_is_malformed_is_refused_by_name(fields: dict[str, Any], param: str
     assert refused.value.param == param and param in refused.value.message
 
 
+def test_a_thread_is_refused_by_the_code_on_which_official_clients_send_the_whole_conversation() -> None:
+    with pytest.raises(UnpricedField) as refused:
+        asked(thread={"type": "create"})
+    assert refused.value.code == "thread_unsupported_request"
+
+
 def test_every_field_that_is_refused_has_a_test() -> None:
     tested = {param.split(".")[0].split("[")[0] for _, param in UNSAYABLE}
     assert {field.name for field in MESSAGE_FIELDS if field.action == "refuse"} <= tested

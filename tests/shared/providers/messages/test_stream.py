@@ -56,7 +56,7 @@ def test_thinking_of_another_vendor_comes_back_as_it_was() -> None:
             "data": "CiUBjz1rX+QN==",
             "format": "google-gemini-v1",
             "id": "tool_weather_wJM",
-            "index": 1,
+            "index": 0,
         },
     ]
 

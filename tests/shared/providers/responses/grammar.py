@@ -58,6 +58,17 @@ def check_stream(stream: bytes) -> dict[str, Any]:
     return response
 
 
+def check_sent(stream: bytes, *, is_whole: bool) -> None:
+    """Check a stream as far as it was sent, its end too where it has one."""
+    if is_whole:
+        check_stream(stream)
+        return
+    machine = StreamMachine()
+    for event in read_partial(stream.removesuffix(b": ping\n").removesuffix(b"data: [DONE]\n\n")):
+        _EVENTS.validate_python(event, strict=True)
+        machine.take(event)
+
+
 def follow(stream: bytes) -> dict[str, Any]:
     """Check the order and the sums of a whole stream and return its last response."""
     machine = StreamMachine()

@@ -10,6 +10,7 @@ from shared.providers.responses.request import to_chat
 from shared.providers.responses.stream import ResponseStream
 from shared.providers.sse import EventParser
 from shared.providers.usage import UsageReport
+from tests.shared.providers.responses.grammar import read_events
 
 OPENING = Opening(response_id="resp_00ff", created_at=1_780_000_000, model="openai/gpt-4o-mini")
 NOW = 1_780_000_005
@@ -52,3 +53,19 @@ def piece(index: int | None, *, call_id: str | None = None, name: str | None = N
 def kinds(response: Mapping[str, Any]) -> list[str]:
     """Return the types of a response's items."""
     return [item["type"] for item in response["output"]]
+
+
+def begun(chunks: Iterable[Mapping[str, Any]] = ()) -> tuple[ResponseStream, bytes]:
+    """Return a stream that has taken these chunks, and what it has sent so far."""
+    stream = ResponseStream(OPENING, ECHO)
+    return stream, stream.begin() + b"".join(stream.take(taken) for taken in chunks)
+
+
+def types_of(stream: bytes) -> list[str]:
+    """Return the types of a stream's events, in their order."""
+    return [event["type"].removeprefix("response.") for event in read_events(stream)]
+
+
+def texts_of(response: Mapping[str, Any]) -> list[str]:
+    """Return what a response's messages say, part by part."""
+    return [part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"]]

@@ -204,7 +204,10 @@ def test_a_malformed_field_is_refused_by_name(fields: dict[str, Any], param: str
         ),
         (assistant(IMAGE), "input[0].content[0].type"),
         (items({"role": "system", "content": [IMAGE]}), "input[0].content[0].type"),
-        (items(CALL, {"type": "function_call_output", "call_id": "c", "output": [IMAGE]}), "input[1].output[0].type"),
+        (
+            items(CALL, {"type": "function_call_output", "call_id": "c", "output": [IMAGE | {"file_id": "f"}]}),
+            "input[1].output[0].file_id",
+        ),
     ],
 )
 def test_a_field_that_chat_cannot_say_is_refused_by_name(fields: dict[str, Any], param: str) -> None:

@@ -1,0 +1,29 @@
+"""A request that was paid for and comes again when what it went on with is gone: its answer is still its own."""
+
+from shared.core.caller import Caller
+from shared.core.verdicts import Refused
+from shared.flows.call import open_replay
+from shared.flows.inference import Inference
+from shared.flows.open_meter import note_replayed
+from shared.flows.refusals import refusal_error
+from shared.ledger.types import Claim, ClaimUnknown
+
+
+async def find_answer(
+    inference: Inference, caller: Caller, claim: Claim | None, answer_headers: dict[str, str]
+) -> bytes | None:
+    """Return what a request was answered when it came before; None where it is not known to have come.
+
+    answer_headers gets what the first answer's had.
+
+    raises  IdempotencyKeyReused, IdempotencyInProgress, AnswerNotStored, StoreUnavailable
+    """
+    if claim is None or (claim.key_hmacs is None and not claim.is_retry):
+        return None
+    found = await inference.ledger.find_answer(caller, claim)
+    if isinstance(found, Refused):
+        raise refusal_error(found)
+    if isinstance(found, ClaimUnknown):
+        return None
+    note_replayed(found, answer_headers)
+    return open_replay(inference, found)
