@@ -12,8 +12,11 @@ from infra.local.processes import inherited_environment
 
 IMPORT_WITHIN_S = 60
 # The folders are put on an empty path (-S: no site-packages); the price of starting Python itself is not counted.
+# Nor is a full collection of garbage: whether one falls into an import depends on what was counted before it, and it
+# costs a cold start as much as a hundred modules.
 PROBE = """
-import json, sys, time
+import gc, json, sys, time
+gc.disable()
 modules, folders = json.loads(sys.argv[1])
 sys.path[:0] = folders
 known = set(sys.modules)

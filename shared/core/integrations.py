@@ -2,11 +2,10 @@
 
 import base64
 import re
-from dataclasses import dataclass, field
 
 from shared.core.ids import ProviderSlug
 from shared.core.p256 import read_public_key
-from shared.core.variables import Environment, SettingsError, required
+from shared.core.variables import Environment, Setting, SettingsError, required
 
 PROVIDER_SLUGS = ("openrouter", "portkey", "featherless", "chutes")
 # Whose keys come over the open net believes whoever answers there.
@@ -24,14 +23,13 @@ SENDER = re.compile(rf"{_ADDRESS}|[^<>\r\n]*<{_ADDRESS}>")
 PRIVY_APP_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(Setting, frozen=True):
     """Where state lives: Supabase for all of it, Upstash Redis for rate limits."""
 
     supabase_url: str
-    supabase_key: str = field(repr=False)
+    supabase_key: str
     redis_url: str
-    redis_token: str = field(repr=False)
+    redis_token: str
 
     @classmethod
     def read(cls, environment: Environment) -> "StoreSettings":
@@ -47,16 +45,14 @@ class StoreSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderCredentials:
+class ProviderCredentials(Setting, frozen=True):
     """How one provider is reached by us; base_url is None where the provider's record already says it."""
 
-    api_key: str = field(repr=False)
+    api_key: str
     base_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PrivySettings:
+class PrivySettings(Setting, frozen=True):
     """The app at Privy whose users may sign in here.
 
     verification_key: the app's public key as PEM; None where it is looked up at jwks_url, which follows Privy when its
@@ -97,8 +93,7 @@ class PrivySettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StripeSettings:
+class StripeSettings(Setting, frozen=True):
     """The account at Stripe that payments go to.
 
     webhook_secrets: any of them may have signed, so that one can be rolled
@@ -106,8 +101,8 @@ class StripeSettings:
     is_taxed: Stripe works out taxes and adds them to what is sold
     """
 
-    secret_key: str = field(repr=False)
-    webhook_secrets: tuple[str, ...] = field(repr=False)
+    secret_key: str
+    webhook_secrets: tuple[str, ...]
     api_url: str | None
     is_taxed: bool = False
 
@@ -139,8 +134,7 @@ class StripeSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MailSettings:
+class MailSettings(Setting, frozen=True):
     """The account at Resend that e-mail leaves by.
 
     sender: as a mail's From has it: name <address>
@@ -148,9 +142,9 @@ class MailSettings:
     api_url: None where Resend's own is meant
     """
 
-    api_key: str = field(repr=False)
+    api_key: str
     sender: str
-    webhook_secret: str | None = field(repr=False)
+    webhook_secret: str | None
     api_url: str | None
 
     @classmethod
@@ -179,8 +173,7 @@ class MailSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PublicSettings:
+class PublicSettings(Setting, frozen=True):
     """Where people find us: gateway_url leads to this gateway, app_url to the page that they use it by.
 
     Both are empty where nothing is sold and no e-mail is sent: then nobody is told them.

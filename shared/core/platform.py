@@ -1,9 +1,8 @@
 """What the platform under a function tells it: the client's address, and where its variables are kept."""
 
-from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.core.variables import Environment, SettingsError, positive_int, required
+from shared.core.variables import Environment, Setting, SettingsError, positive_int, required
 
 Platform = Literal["vercel", "lambda", "direct", "proxy"]
 
@@ -14,8 +13,7 @@ PLATFORMS: tuple[Platform, ...] = ("vercel", "lambda", "direct", "proxy")
 PLATFORM_SIGNS: dict[str, Platform] = {"VERCEL": "vercel", "AWS_LAMBDA_FUNCTION_NAME": "lambda"}
 
 
-@dataclass(frozen=True, slots=True)
-class AddressSource:
+class AddressSource(Setting, frozen=True):
     """Who vouches for the client's address; trusted_proxies counts, where that is a proxy, how many stand before us."""
 
     platform: Platform
@@ -27,8 +25,7 @@ class AddressSource:
         return self.platform in {"direct", "proxy"}
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterStoreSettings:
+class ParameterStoreSettings(Setting, frozen=True):
     """Which variables a function on AWS reads from Parameter Store, and the credentials that its role has there."""
 
     path: str
@@ -36,8 +33,8 @@ class ParameterStoreSettings:
     endpoint: str
     region: str
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str = field(repr=False)
+    secret_access_key: str
+    session_token: str
 
     @classmethod
     def read(cls, environment: Environment) -> "ParameterStoreSettings | None":

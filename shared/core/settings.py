@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Self
 
 from shared.core.ids import ProviderSlug
@@ -16,7 +15,7 @@ from shared.core.integrations import (
     read_providers,
 )
 from shared.core.platform import AddressSource, read_address_source
-from shared.core.variables import Environment, SettingsError, positive_int, required
+from shared.core.variables import Environment, Setting, SettingsError, positive_int, required
 
 MINIMUM_SECRET_LENGTH = 32
 MINIMUM_CRON_SECRET_LENGTH = 16
@@ -31,8 +30,7 @@ def read_environment() -> Environment:
     return os.environ
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogSettings:
+class CatalogSettings(Setting, frozen=True):
     """What the catalog function needs."""
 
     stores: StoreSettings
@@ -46,8 +44,7 @@ class CatalogSettings:
         return cls(stores=StoreSettings.read(environment))
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledSettings:
+class ScheduledSettings(Setting, frozen=True):
     """What the jobs need; without a cron_secret nothing may start them over HTTP.
 
     providers: those that can be asked afterwards what an answer used
@@ -56,12 +53,12 @@ class ScheduledSettings:
     """
 
     stores: StoreSettings
-    secret_keys: tuple[str, ...] = field(repr=False)
+    secret_keys: tuple[str, ...]
     providers: Mapping[ProviderSlug, ProviderCredentials]
     stripe: StripeSettings | None
     mail: MailSettings | None
     public: PublicSettings
-    cron_secret: str | None = field(repr=False)
+    cron_secret: str | None
 
     @classmethod
     def read(cls, environment: Environment) -> "ScheduledSettings":
@@ -83,15 +80,14 @@ class ScheduledSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class DeskSettings:
+class DeskSettings(Setting, frozen=True):
     """What a function needs that answers people about what is theirs. secret_keys are newest first.
 
     privy: None where nobody can sign in
     """
 
     stores: StoreSettings
-    secret_keys: tuple[str, ...] = field(repr=False)
+    secret_keys: tuple[str, ...]
     address_source: AddressSource
     privy: PrivySettings | None
 
@@ -109,20 +105,19 @@ class DeskSettings:
         )
 
 
-class AuthSettings(DeskSettings):
+class AuthSettings(DeskSettings, frozen=True):
     """What the function of sign-ins needs."""
 
 
-class KeysSettings(DeskSettings):
+class KeysSettings(DeskSettings, frozen=True):
     """What the function of people's keys needs."""
 
 
-class HistorySettings(DeskSettings):
+class HistorySettings(DeskSettings, frozen=True):
     """What the function of people's stored chats needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSettings(DeskSettings):
+class AccountSettings(DeskSettings, frozen=True):
     """What the function of people's accounts needs; mail: None where no e-mail is sent."""
 
     mail: MailSettings | None
@@ -145,8 +140,7 @@ class AccountSettings(DeskSettings):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BillingSettings(AccountSettings):
+class BillingSettings(AccountSettings, frozen=True):
     """What the function of plans and payments needs; stripe: None where nothing is sold."""
 
     stripe: StripeSettings | None
@@ -169,15 +163,14 @@ class BillingSettings(AccountSettings):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StripeWebhookSettings:
+class StripeWebhookSettings(Setting, frozen=True):
     """What the function needs that Stripe calls; stripe, mail: None where nothing is sold, no e-mail is sent.
 
     secret_keys are newest first
     """
 
     stores: StoreSettings
-    secret_keys: tuple[str, ...] = field(repr=False)
+    secret_keys: tuple[str, ...]
     stripe: StripeSettings | None
     mail: MailSettings | None
     public: PublicSettings
@@ -197,8 +190,7 @@ class StripeWebhookSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceSettings:
+class InferenceSettings(Setting, frozen=True):
     """What a function needs that has providers answer.
 
     time_limit_s is the platform's own limit; the function answers by itself before it.
@@ -211,7 +203,7 @@ class InferenceSettings:
     """
 
     stores: StoreSettings
-    secret_keys: tuple[str, ...] = field(repr=False)
+    secret_keys: tuple[str, ...]
     providers: Mapping[ProviderSlug, ProviderCredentials]
     address_source: AddressSource
     privy: PrivySettings | None
@@ -240,11 +232,11 @@ class InferenceSettings:
         )
 
 
-class ChatSettings(InferenceSettings):
+class ChatSettings(InferenceSettings, frozen=True):
     """What the chat function needs."""
 
 
-class ImagesSettings(InferenceSettings):
+class ImagesSettings(InferenceSettings, frozen=True):
     """What the images function needs."""
 
 

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 Environment = Mapping[str, str]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What is read of the environment; printing it shows no value, since most of them are secrets."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self.__struct_fields__)})"
 
 
 class SettingsError(Exception):

@@ -66,23 +66,26 @@ def test_a_search_is_read_page_by_page_newest_first(customer: Customer) -> None:
 
 
 SCRIPTS = [
-    "今天天气很好，我们去公园散步。", "東京は日本の首都です。", "ฉันรักภาษาไทย", "한국어를 배워요", "Привет, «МИР»", "Straße ÖL",
-    "買了iPhone手機 yesterday", "see src/main.py and https://example.com/docs/api?page=1", "user_name foo-bar", "don’t “stop”",
-    "if a<limit and b>most: raise", "write to ada.king@example.org", r"C:\logs\old.txt is gone",
+    "今天天气很好。我们去公园散步。", "東京は日本の首都です。", "ฉันรักภาษาไทย", "한국어를 배워요", "Привет, «МИР»",
+    "Straße ÖL",
+    "買了iPhone手機 yesterday", "see src/main.py and https://example.com/docs/api?page=1", "user_name foo-bar",
+    "is “stopped”", "if a<limit and b>most: raise", "write to ada.king@example.org", r"C:\logs\old.txt is gone",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("query", "places"),
     [
-        ("天气", [0]), ("今天 公园", [0]), ("气", [0]), ("天气好", []), ("-天气 散步", []), ("公园 or 首都", [0, 1]), ('"很好 散步"', [0]),
-        ("首都", [1]), ("日本の首都", [1]), ("都首", []), ("ภาษา", [2]), ("ไทย", [2]), ("한국어", [3]), ("привет", [4]),
-        ("мир", [4]), ("öl", [5]), ("iphone", [6]), ("手機", [6]), ("iPhone手機", [6]), ("iPhone首都", []),
-        ("main.py", [7]), ("src/main.py", [7]), ("main", [7]), ("docs", [7]), ("/docs/", [7]), ("docs/api", [7]),
-        ("example.com", [7]), ("page=1", [7]), ("pages", []), ("user_name", [8]), ("name", [8]), ("bar", [8]), ("foo-bar", [8]),
-        ("stop", [9]), ("limit", [10]), ("most", [10]), ("ada", [11]), ("king", [11]), ("example.org", [11]),
-        ("ada.king@example.org", [11]), ("old.txt", [12]), ("logs", [12]), ("or", []), ("or or", []), ('"', []), ("-zzz main", [7]),
-        ("a:*b & | ! <->", []), ("yesterday or -手機 首都", [1, 6]), ("account", []), ("'", []),
+        ("天气", [0]), ("今天 公园", [0]), ("气", [0]), ("天气好", []), ("-天气 散步", []), ('"很好 散步"', [0]),
+        ("公园 or 首都", [0, 1]), ("yesterday or -手機 首都", [1, 6]), ("首都", [1]), ("日本の首都", [1]), ("都首", []),
+        ("ภาษา", [2]), ("ไทย", [2]), ("한국어", [3]), ("привет", [4]), ("мир", [4]), ("öl", [5]),
+        ("iphone", [6]), ("手機", [6]), ("iPhone手機", [6]), ("iPhone首都", []),
+        ("main.py", [7]), ("src/main.py", [7]), ("main", [7]), ("-zzz main", [7]), ("docs", [7]), ("/docs/", [7]),
+        ("docs/api", [7]), ("example.com", [7]), ("page=1", [7]), ("pages", []),
+        ("user_name", [8]), ("name", [8]), ("bar", [8]), ("foo-bar", [8]), ("stopped", [9]), ("stop", []),
+        ("limit", [10]), ("most", [10]), ("a:*b & | ! <->", [10]), ("ada", [11]), ("king", [11]), ("example.org", [11]),
+        ("ada.king@example.org", [11]), ("old.txt", [12]), ("logs", [12]),
+        ("or", []), ("or or", []), ('"', []), ("'", []), ("account", []),
     ],
 )  # fmt: skip
 def test_words_are_found_in_scripts_without_spaces_and_in_names(
@@ -99,8 +102,10 @@ def test_words_are_found_in_scripts_without_spaces_and_in_names(
 @pytest.mark.parametrize(
     ("text", "query"),
     [
-        ("filler " * 12_000 + "needle " + "more " * 12_000, "needle"), ("filler " * 9_000 + "Two Words. And so on.", '"two words"'),
-        ("filler " * 9_000 + "src/needle.py", "needle.py"), ("水" * 40_000 + "天气" + "火" * 30_000, "天气"),
+        ("filler " * 12_000 + "needle " + "more " * 12_000, "needle"),
+        ("filler " * 9_000 + "Two Words. And so on.", '"two words"'),
+        ("filler " * 9_000 + "src/needle.py", "needle.py"),
+        ("水" * 40_000 + "天气" + "火" * 30_000, "天气"),
         ("needles " * 9_000 + "needle", "needle"), ("filler " * 9_000 + "c++ (the needle)", "missing or needle"),
     ],
 )  # fmt: skip

@@ -9,8 +9,8 @@ from tests.sql.customers import Customer
 LOCK = "select from gateway.accounts where id = %s for no key update"
 DELETED = "select count(*)::int from gateway.chat_sessions where account_id = %s and deleted_at is not null"
 DELETE_MANY = """
-    insert into gateway.chat_sessions (account_id, deleted_at)
-    select %s, now() - interval '1 day' from generate_series(1, 150)
+    insert into gateway.chat_sessions (account_id, deleted_at, erasable_since)
+    select %s, now() - interval '1 day', now() - interval '1 day' from generate_series(1, 150)
 """
 
 

@@ -68,14 +68,14 @@ def test_the_budget_is_the_least_of_all_models_that_may_answer_and_has_a_limit(b
 
 
 def test_turns_are_told_within_the_budget(books: Books, customer: Customer) -> None:
-    session_id, model = new_session(customer), make_model(books, 100)
+    session_id, model = new_session(customer), make_model(books, 250)
     for number in range(5):
         say(customer, session_id, f"question {number} " + "x" * 60)
         say(customer, session_id, f"answer {number}", "assistant")
     told = begin(customer, session_id, model)
     assert (told["verdict"], told["is_cut"]) == ("turns", True)
     assert told["messages"][0]["content"].startswith("question 3")
-    assert begin(customer, session_id, model, input_tokens=100)["messages"] == []
+    assert begin(customer, session_id, model, input_tokens=200)["messages"] == []
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
-"""The simulator's routes: each provider's API under its prefix, and `/_sim` for the tests."""
+"""The simulator's routes: each provider's API under its prefix."""
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -12,11 +10,12 @@ from aiohttp import web
 from infra.local.simulator.answers import UPSTREAM_LABEL, Answer, error_body, plan_answer
 from infra.local.simulator.asked import Asked, MalformedRequestError, parse_body, read_asked
 from infra.local.simulator.catalog import PROVIDERS, Provider, find_offer, list_models, list_portkey_prices
+from infra.local.simulator.control import control_routes
 from infra.local.simulator.embeddings import embedding_answer, read_embedding_asked
-from infra.local.simulator.gates import Gates
 from infra.local.simulator.images import image_answer, read_image_asked
-from infra.local.simulator.log import HEADERS_OF_INTEREST, MAX_RECORDS, Served, ServedLog
+from infra.local.simulator.log import HEADERS_OF_INTEREST, Served
 from infra.local.simulator.script import MAX_WAIT_MS, Cut, Hang, Script, ScriptError, parse_script, read_settings
+from infra.local.simulator.state import STATE, State, fails_now
 from infra.local.simulator.streaming import (
     close_connection,
     finish_unheard,
@@ -29,24 +28,6 @@ from infra.local.simulator.streaming import (
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 HOST = "127.0.0.1"
-# Far more than a test suite scripts; past it the counts start anew.
-MAX_FAILURE_COUNTS = 10_000
-
-
-@dataclass(slots=True)
-class State:
-    """What the process remembers between requests.
-
-    failures counts, per script key, the requests already failed; unheard: answers that go on although nobody listens
-    """
-
-    log: ServedLog = field(default_factory=ServedLog)
-    gates: Gates = field(default_factory=Gates)
-    failures: Counter[str] = field(default_factory=Counter)
-    unheard: set[asyncio.Task[None]] = field(default_factory=set)
-
-
-STATE = web.AppKey("state", State)
 
 
 def create_app() -> web.Application:
@@ -63,12 +44,7 @@ def create_app() -> web.Application:
             web.get("/{provider}/v1/models", get_models),
             web.get("/openrouter/v1/generation", get_generation),
             web.get("/portkey/pricing/{author}.json", get_portkey_prices),
-            web.get("/_sim/health", get_health),
-            web.get("/_sim/requests", get_requests),
-            web.get("/_sim/count", get_count),
-            web.post("/_sim/reset", post_reset),
-            web.get("/_sim/gates/{name}", get_gate),
-            web.post("/_sim/gates/{name}", post_gate),
+            *control_routes(),
         ]
     )
     return app
@@ -165,56 +141,6 @@ async def get_portkey_prices(request: web.Request) -> web.Response:
     return json_response(200 if prices else 404, prices)
 
 
-async def get_health(_: web.Request) -> web.Response:
-    """Say that the process is up."""
-    return json_response(200, {"status": "ok"})
-
-
-async def get_requests(request: web.Request) -> web.Response:
-    """List what was served, oldest first: `?after=<seq>&model=&limit=`."""
-    try:
-        after = int(request.query.get("after", "0"))
-        limit = int(request.query.get("limit", str(MAX_RECORDS)))
-    except ValueError:
-        return json_response(400, error_body(400, "`after` and `limit` must be whole numbers"))
-    records = request.app[STATE].log.list(after=after, model=request.query.get("model"), limit=max(0, limit))
-    return json_response(200, {"data": [record.as_json() for record in records]})
-
-
-async def get_count(request: web.Request) -> web.Response:
-    """Count the requests kept, those still being answered, and the last sequence number."""
-    log = request.app[STATE].log
-    count, active = log.count()
-    return json_response(200, {"count": count, "active": active, "last_seq": log.last_seq})
-
-
-async def post_reset(request: web.Request) -> web.Response:
-    """Forget requests, failures and gates; answers held at a gate go out."""
-    state = request.app[STATE]
-    state.log.reset()
-    state.gates.reset()
-    state.failures.clear()
-    return json_response(200, {"status": "ok"})
-
-
-async def get_gate(request: web.Request) -> web.Response:
-    """Show a gate: open or not, and how many answers it holds back."""
-    name, gates = request.match_info["name"], request.app[STATE].gates
-    return json_response(200, {"name": name, "open": gates.is_open(name), "waiting": gates.waiting(name)})
-
-
-async def post_gate(request: web.Request) -> web.Response:
-    """Open or close a gate: `{"open": true}`."""
-    try:
-        body = parse_body(await request.read())
-    except MalformedRequestError as error:
-        return json_response(400, error_body(400, str(error)))
-    if not isinstance(body.get("open"), bool):
-        return json_response(400, error_body(400, "`open` must be true or false"))
-    request.app[STATE].gates.set_open(request.match_info["name"], is_open=body["open"])
-    return await get_gate(request)
-
-
 async def _open_request(request: web.Request) -> tuple[Provider, dict[str, Any], Served] | web.Response:
     """Read a request's body and begin its record; a response where it is refused already."""
     provider = _provider(request)
@@ -284,7 +210,7 @@ async def _hold_back(request: web.Request, script: Script, served: Served) -> we
     if script.hang is Hang.BEFORE_HEADERS or script.cut is Cut.BEFORE_HEADERS:
         close_connection(request, served)
         return web.Response()
-    if script.status is not None and _fails_now(state, script, served):
+    if script.status is not None and fails_now(state, script, served):
         headers = {} if script.retry_after is None else {"Retry-After": str(script.retry_after)}
         return _refuse(served, script.status, "the scripted error", code="scripted_error", headers=headers)
     return None
@@ -336,17 +262,6 @@ def _note_asked(served: Served, asked: Asked, script: Script) -> None:
     served.cached_quantity = script.cached_tokens
     served.scripted_cost = script.cost
     served.record_after_ms = script.record_after_ms
-
-
-def _fails_now(state: State, script: Script, served: Served) -> bool:
-    """Count a failure that ends after a number of times; one without a number never ends."""
-    if script.fail_times is None:
-        return True
-    if len(state.failures) > MAX_FAILURE_COUNTS:
-        state.failures.clear()
-    counted = f"{served.provider} {script.key or served.model}"
-    state.failures[counted] += 1
-    return state.failures[counted] <= script.fail_times
 
 
 def _refuse(

@@ -158,7 +158,7 @@ def test_what_is_not_set_up_is_absent(settings: Any) -> None:
 def test_no_key_or_secret_is_printed() -> None:
     whole = BillingSettings.read({**CHAT, **PUBLIC, **STRIPE, **MAIL, "RESEND_WEBHOOK_SECRET": RESEND_SECRET})
     printed = repr(whole)
-    assert "gateway.test" in printed
+    assert printed.startswith("BillingSettings(stores, ")
     for secret in (
         "sk_live_1",
         STRIPE_SECRET,
