@@ -51,7 +51,7 @@ class History:
     """The stored chats of one database. Each call of a person enters by his key, and answers a refusal where it must.
 
     policy  closed: StoreUnavailable whenever the store does not answer as it must; a retry is always safe
-    source  infra/supabase/migrations/…_history.sql, …_sessions.sql, …_search.sql and …_turns.sql of it
+    source  infra/supabase/migrations/…_history.sql, …_words.sql, …_sessions.sql, …_search.sql and …_turns.sql of it
     """
 
     def __init__(self, database: Database) -> None:
@@ -183,5 +183,8 @@ class History:
         return await self._database.call("append_chat_turn", arguments, answer)
 
     async def erase_deleted(self, *, limit: int) -> Erased:
-        """Erase what was deleted longest ago, that many messages at most; 0 is: nothing is left to erase."""
+        """Erase what has been seen by nobody for longest, that many messages at most.
+
+        0 is: nothing is left to erase, but of accounts that are in use at this moment.
+        """
         return await self._database.call("erase_history", {"p_limit": limit}, Erased)

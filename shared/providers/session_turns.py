@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from shared.core.errors import InvalidRequest
-from shared.core.money import ceil_div
 from shared.providers.responses.conversation import Conversation
 
 Message = Mapping[str, Any]
@@ -20,12 +19,10 @@ _KEPT = ("name", "tool_calls", "tool_call_id", "refusal")
 # An image takes megabytes, and is paid for again each time that it is read.
 IMAGE_LEFT_OUT: Mapping[str, str] = {"type": "text", "text": "[An image, which is not kept.]"}
 _NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-# As gateway.estimate_tokens has it of texts.
-_BYTES_PER_TOKEN = 3
 
 
 class KeptMessage(msgspec.Struct, frozen=True):
-    """A message as it is stored: JSON text, and its tokens where the database could not estimate them."""
+    """A message as it is stored: JSON text, and its tokens as its provider counted them, None for an estimate."""
 
     message: msgspec.Raw
     tokens: int | None
@@ -102,8 +99,7 @@ def _keep(message: Message) -> KeptMessage:
     kept = {"role": message["role"], "content": _keep_content(message.get("content"))}
     kept |= {name: message[name] for name in _KEPT if message.get(name) is not None}
     text = _storable_json(kept)
-    tokens = ceil_div(len(text), _BYTES_PER_TOKEN) if "tool_calls" in kept else None
-    return KeptMessage(msgspec.Raw(text), tokens)
+    return KeptMessage(msgspec.Raw(text), None)
 
 
 def _has_named_calls(message: Message) -> bool:

@@ -117,7 +117,8 @@ def test_an_account_that_ends_leaves_its_messages_to_the_purge_which_takes_a_few
 def seen(customer: Customer, session_id: int) -> list[str]:
     """Return what its owner sees of a session, when everything that shows messages agrees."""
     messages = [each["message"]["content"] for each in read(customer, session_id)["page"]]
-    told = turns(customer, session_id)
+    # What is hidden takes nothing of the budget.
+    told = turns(customer, session_id, read(customer, session_id)["session"]["tokens"])
     assert ([each["content"] for each in told["messages"]], told["is_cut"]) == (messages, False)
     found = search(customer, "quetzal")["messages"]
     assert [each["snippet"] for each in found if each["session_id"] == session_id] == messages[::-1]
@@ -154,15 +155,16 @@ def test_what_is_stored_after_retention_is_on_again_is_seen_and_stays(own_ledger
     customer = keeper(own_ledger, credit=1000)
     session_id = new_session(customer)
     for number in range(2):
-        turn_ = turn(f"quetzal {number}?", f"quetzal {number}!")
+        rule = {"role": "system", "content": f"quetzal {number}"}
+        turn_ = [rule, *turn(f"quetzal {number}?", f"quetzal {number}!")]
         assert append(own_ledger, customer.admitted(tokens=1), session_id, *turn_)["outcome"] == "stored"
         if number == 0:
             keep_nothing(customer)
             keep_nothing(customer, is_zero_retention=False)
-    assert seen(customer, session_id) == ["quetzal 1?", "quetzal 1!"]
+    assert seen(customer, session_id) == ["quetzal 1", "quetzal 1?", "quetzal 1!"]
     assert_counts_add_up(customer)
     purge(own_ledger)
-    assert said(own_ledger, session_id) == seen(customer, session_id) == ["quetzal 1?", "quetzal 1!"]
+    assert said(own_ledger, session_id) == seen(customer, session_id) == ["quetzal 1", "quetzal 1?", "quetzal 1!"]
     keep_nothing(customer)
     delete(customer, session_id)
     purge(own_ledger)

@@ -29,7 +29,7 @@ INSERT_MESSAGES = """
            jsonb_build_object('role', case number %% 2 when 1 then 'user' else 'assistant' end, 'content',
                'everywhere some words that people write w' || (session.id * 7 + number) %% 1000 || ' about q'
                || (session.id * 31 + number) %% 20000
-               || case when (session.id * 100 + number) %% 33333 = 0 then ' quetzal' else '' end),
+               || case when (session.id * 100 + number) %% 33333 = 0 then ' quetzal 今天天气' else '' end),
            'test/m' || number %% 3, 25
       from gateway.chat_sessions as session, generate_series(1, %(each)s) as number
      where session.account_id = %(account_id)s
@@ -58,6 +58,7 @@ READS: dict[str, tuple[str, dict[str, object]]] = {
     "a word of every message, further on": ("search_chat", {"query": "everywhere", "limit": 21, "before": 950_000}),
     "all words but one": ("search_chat", {"query": "-everywhere", "limit": 21}),
     "a phrase": ("search_chat", {"query": '"words that people write w7"', "limit": 21}),
+    "a pair of letters": ("search_chat", {"query": "天气", "limit": 21}),
     "no such word": ("search_chat", {"query": "nowhere", "limit": 21}),
     "sums": ("read_chat_stats", {}),
     "sessions": ("list_chat_sessions", {"limit": 100}),

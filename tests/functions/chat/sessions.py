@@ -4,13 +4,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.functions.chat.raw_provider import RawProvider
+import pytest
+
+from tests.functions.chat.raw_provider import STREAM_HEAD, RawProvider, chunk
 from tests.functions.chat.speakers import CHAT, RESPONSES, Said, Speaker
 from tests.functions.keys.client import Holder, owner_of, run_sql
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Tenant, TestModel
 
 SESSION_SPEAKERS = (CHAT, RESPONSES)
+EACH = pytest.mark.parametrize("speaker", SESSION_SPEAKERS, ids=lambda speaker: speaker.name)
+USAGE = b'data: {"id":"raw","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3,"total_tokens":13}}\n\n'
+SAID = STREAM_HEAD + chunk("fine") + chunk("", "stop") + USAGE + b"data: [DONE]\n\n"
 READ_MESSAGES = """
     select message, model_id, tokens, generation_id from gateway.chat_messages where session_id = %s order by position
 """

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.shared.providers.responses.grammar import Event, StreamMachine, UngrammaticalStream, read_events
+from tests.shared.providers.responses.grammar import read_events
+from tests.shared.providers.responses.stream_machine import Event, StreamMachine, UngrammaticalStream
 from tests.shared.providers.responses.support import chunk, piece, stream_of
 
 RIGHT = read_events(
