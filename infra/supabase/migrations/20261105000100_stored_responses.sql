@@ -54,6 +54,8 @@ begin
     if not v_keeps then
         return gateway.refusal(409, 'response_not_stored', jsonb_build_object('reason', 'zero_retention'));
     end if;
+    -- Twice at once, as when an answer of ours was lost on its way, is once: who comes second finds what the first stored.
+    perform from gateway.quota_usage where account_id = v_account_id for no key update;
     perform from gateway.stored_responses where generation_id = p_generation_id;
     if found then
         return jsonb_build_object('verdict', 'stored');
@@ -68,7 +70,7 @@ begin
     return jsonb_build_object('verdict', 'stored');
 end $$;
 comment on function api.store_response is
-    'Stores what a request of /v1/responses was answered, for thirty days and up to 256 MiB an account; again changes nothing.';
+    'Stores what a request of /v1/responses was answered, for thirty days and up to 256 MiB an account; again, also at once, changes nothing.';
 
 create function gateway.response_chain(p_account_id bigint, p_last_id uuid, p_now timestamptz)
 returns table (depth int, generation_id uuid, previous_id uuid)
