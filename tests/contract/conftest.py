@@ -21,6 +21,7 @@ from tests.contract.plugin import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_deselected,
+    pytest_make_collect_report,
     pytest_runtest_makereport,
 )
 from tests.contract.programs import Programs, RunClient
@@ -34,6 +35,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_deselected",
+    "pytest_make_collect_report",
     "pytest_runtest_makereport",
 ]
 OLDER = ".venv-older"

@@ -1,6 +1,7 @@
 """How pytest collects what each test of this folder showed; conftest.py takes these hooks."""
 
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ OPTION = "--write-contract-table"
 LAST = "test_table.py"
 RUN = pytest.StashKey[Run]()
 DESELECTED = pytest.StashKey[bool]()
+# Also a file that skips itself: it is not left out by who runs the tests, and its cells are missed.
+COLLECTED = pytest.StashKey[set[Path]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the record of this run."""
     config.addinivalue_line("markers", MARKER)
     config.stash[RUN] = Run()
+    config.stash[COLLECTED] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport]:
+    """Remember which files of this folder were read."""
+    report = yield
+    if isinstance(collector, pytest.Module) and _is_ours(collector):
+        collector.config.stash[COLLECTED].add(collector.path)
+    return report
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -44,10 +57,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Say whether the run holds every test of this folder."""
-    collected = {item.path for item in session.items if _is_ours(item)}
-    is_chosen = session.config.stash.get(DESELECTED, False) or any("::" in each for each in session.config.args)
-    session.config.stash[RUN].is_whole = not is_chosen and set(FOLDER.glob("test_*.py")) <= collected
+    """Say whether the run holds every test of this folder.
+
+    raises  UsageError when it does not and is to write the table
+    """
+    config = session.config
+    # `--lf` leaves out whole files without a word.
+    is_chosen = (
+        config.stash.get(DESELECTED, False)
+        or config.getoption("lf", default=False)
+        or any("::" in each for each in config.args)
+    )
+    is_whole = not is_chosen and set(FOLDER.glob("test_*.py")) <= config.stash[COLLECTED]
+    config.stash[RUN].is_whole = is_whole
+    if is_to_be_written(config) and not is_whole:
+        raise pytest.UsageError(f"{OPTION} needs all tests of tests/contract: run `make contract-table` without ARGS")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,5 +88,5 @@ def is_to_be_written(config: pytest.Config) -> bool:
     return bool(config.getoption(OPTION, default=False))
 
 
-def _is_ours(item: pytest.Item) -> bool:
-    return item.path.parent == FOLDER
+def _is_ours(node: pytest.Item | pytest.Collector) -> bool:
+    return node.path.parent == FOLDER

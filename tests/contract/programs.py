@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from infra.local.stack import ROOT
+from tests.contract.matrix import CLIENTS
 from tests.harness.tenants import Tenant, TestModel
 
 # Longer than the longest silence that a client is tested with.
@@ -100,6 +101,11 @@ class Programs:
                 **{name: value for name, value in more.items() if value is not None},
             }
         )
+
+    def version(self, client: str) -> str:
+        """Return the version of the client's package in its program."""
+        asked = {"client": client, "scenario": "version", "package": CLIENTS[client].package}
+        return str(self._program_of(client).run(asked)["answer"])
 
     def stop(self) -> None:
         """End all of them."""

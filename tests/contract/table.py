@@ -10,13 +10,14 @@ PAGE = ROOT / "docs" / "api.md"
 BEGIN = "<!-- written by `make contract-table` -->\n"
 END = "<!-- end of what is written -->\n"
 NOT_OFFERED_SIGN = "—"
+FAILED_SIGN = "✗"
 FOOTNOTES = NOT_OFFERED | REMARKS
 TEXTS = tuple(dict.fromkeys(FOOTNOTES.values()))
 
 
 def draw(results: dict[Cell, Result]) -> str:
     """Return the table and its footnotes; a cell that nothing showed fails."""
-    titles = [f"{client.title} {_version(client)}" for client in CLIENTS.values()]
+    titles = [f"{client.title} {version_of(client)}" for client in CLIENTS.values()]
     rows = [("", *titles), ("---",) * (len(titles) + 1)]
     for feature, title in FEATURES.items():
         rows.append((title, *(_sign(Cell(client, feature), results) for client in CLIENTS)))
@@ -50,20 +51,7 @@ def signs_of(table: str) -> dict[Cell, str]:
     }
 
 
-def _parts() -> tuple[str, str, str]:
-    before, begin, rest = PAGE.read_text().partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} lacks the marks {BEGIN.strip()} and {END.strip()}")
-    return before, table, after
-
-
-def _sign(cell: Cell, results: dict[Cell, Result]) -> str:
-    sign = NOT_OFFERED_SIGN if cell in NOT_OFFERED else results.get(cell, "✗")
-    return f"{sign}<sup>{TEXTS.index(FOOTNOTES[cell]) + 1}</sup>" if cell in FOOTNOTES else sign
-
-
-def _version(client: Client) -> str:
+def version_of(client: Client) -> str:
     """Return the version that the lock holds.
 
     raises  ValueError when it holds none
@@ -75,3 +63,16 @@ def _version(client: Client) -> str:
     if found is None:
         raise ValueError(f"{client.lock} does not hold {client.package}; run `make lock`")
     return found[1]
+
+
+def _parts() -> tuple[str, str, str]:
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
+    table, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} lacks the marks {BEGIN.strip()} and {END.strip()}")
+    return before, table, after
+
+
+def _sign(cell: Cell, results: dict[Cell, Result]) -> str:
+    sign = NOT_OFFERED_SIGN if cell in NOT_OFFERED else results.get(cell, FAILED_SIGN)
+    return f"{sign}<sup>{TEXTS.index(FOOTNOTES[cell]) + 1}</sup>" if cell in FOOTNOTES else sign

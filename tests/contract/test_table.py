@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.contract.matrix import CELLS, NOT_OFFERED, Cell, Result, Run
+from tests.contract.matrix import CELLS, CLIENTS, NOT_OFFERED, Cell, Result, Run
 from tests.contract.plugin import RUN, is_to_be_written
-from tests.contract.table import NOT_OFFERED_SIGN, draw, read_table, signs_of, write_table
+from tests.contract.programs import Programs
+from tests.contract.table import FAILED_SIGN, NOT_OFFERED_SIGN, draw, read_table, signs_of, version_of, write_table
 
 ALL_PASSED: dict[Cell, Result] = dict.fromkeys(CELLS, "✓")
 
@@ -20,6 +21,15 @@ def test_the_table_says_what_passed(request: pytest.FixtureRequest) -> None:
 def test_the_table_names_the_versions_that_are_locked_and_each_reason() -> None:
     told = signs_of(read_table())
     assert read_table() == draw({cell: "✓" if told[cell] == "✓" else "✗" for cell in CELLS})
+
+
+def test_no_cell_of_the_page_fails() -> None:
+    assert [cell for cell, sign in signs_of(read_table()).items() if sign == FAILED_SIGN] == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_version_that_is_told_is_the_one_that_ran(clients: Programs, client: str) -> None:
+    assert clients.version(client) == version_of(CLIENTS[client])
 
 
 def test_what_a_table_says_can_be_read_back() -> None:

@@ -32,7 +32,7 @@ class Fault:
     """How the wire breaks: before the store it may wait, refuse or answer a status; after it, drop the answer.
 
     drops_at: the answer is passed on up to the piece that holds these bytes and breaks off there; b"" is in front of
-    its headers, and bytes that never come are its end. patience_s: after so long the wire hangs up on both sides.
+    its headers, and bytes that never come are its end. patience_s: after so long the wire hangs up on both sides; silence_limit_s: after so long without a byte.
     on_match is called at the moment of the break, before the other side can see it, in the wire's own thread.
     """
 
@@ -42,6 +42,7 @@ class Fault:
     drops_answer: bool = False
     drops_at: bytes | None = None
     patience_s: float | None = None
+    silence_limit_s: float | None = None
     answer_delay_s: float = 0.0
     matches: Callable[[Exchange], bool] = lambda _: True
     on_match: Callable[[], None] = lambda: None
@@ -100,7 +101,8 @@ class Wire(ThreadedProxy):
     ) -> web.StreamResponse:
         url = self._target + exchange.path
         headers = _passed(request.headers.items())
-        async with session.request(request.method, url, headers=headers, data=exchange.body or None) as answer:
+        body, patience = exchange.body or None, aiohttp.ClientTimeout(total=None, sock_read=fault.silence_limit_s)
+        async with session.request(request.method, url, headers=headers, data=body, timeout=patience) as answer:
             exchange.status = answer.status
             if fault.drops_answer:
                 await answer.read()

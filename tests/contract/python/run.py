@@ -1,7 +1,7 @@
 """Call the gateway as customers' programs do, with the packages unchanged, and tell what came of it.
 
 In, a line of JSON each: {id, client, scenario, url, apiKey, model, …}. Out: {id, answer} or {id, error}; what is the
-script's own slip, and no error of the client's, comes as {id, trace}.
+script's own slip, and no error of the client's, comes as {id, trace}. The scenario `version` is of each client.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import json
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import Any
 
 MODULES = {
@@ -36,6 +37,8 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
     client: Any = None
     try:
         client = importlib.import_module(f"tests.contract.python.{MODULES[asked['client']]}")
+        if asked["scenario"] == "version":
+            return {"answer": version(asked["package"])}
         return {"answer": client.SCENARIOS[asked["scenario"]](asked)}
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         described = client and client.describe(error)
