@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
 from pydantic import BaseModel
 
 from shared.catalog.types import ImagePrice, Model, ModelOffer, ProviderRecord, Rates
@@ -13,8 +14,6 @@ ProviderStatus = Literal["healthy", "degraded", "down"]
 # Below the first a provider is not what one hopes for; below the second it is of no use.
 HEALTHY_SUCCESS_RATE = 0.95
 DOWN_SUCCESS_RATE = 0.2
-# An offer of images alone: its tokens are in the image's price.
-_NO_RATES = Rates(input_tokens=0, cached_input_tokens=0, cache_write_tokens=0, output_tokens=0, images=0, requests=0)
 
 
 class ImagePricing(BaseModel):
@@ -27,13 +26,16 @@ class ImagePricing(BaseModel):
 
 
 class Pricing(BaseModel):
-    """US dollars as exact decimal strings: tokens per million, images and requests each; images: those it makes."""
+    """US dollars as exact decimal strings: tokens per million, images and requests each; images: those it makes.
 
-    input: str
-    output: str
-    cached_input: str
-    image: str
-    request: str
+    null where it makes images alone: its tokens are in their price
+    """
+
+    input: str | None
+    output: str | None
+    cached_input: str | None
+    image: str | None
+    request: str | None
     images: list[ImagePricing]
 
 
@@ -45,7 +47,7 @@ class Modalities(BaseModel):
 
 
 class ModelView(BaseModel):
-    """One model; the pricing is its cheapest offer's."""
+    """One model; the pricing is its cheapest offer's, and each image's is that of its cheapest."""
 
     id: str
     object: Literal["model"] = "model"
@@ -132,7 +134,7 @@ def model_view(model: Model) -> ModelView:
         context_length=model.context_length,
         max_output_tokens=model.max_output_tokens,
         modalities=Modalities(input=list(model.input_modalities), output=list(model.output_modalities)),
-        pricing=pricing_view(model.offers[0]),
+        pricing=_pricing_view(model.offers[0].rates, _cheapest_images(model.offers)),
         providers=[offer.provider for offer in model.offers],
         supported_parameters=list(model.supported_parameters),
     )
@@ -166,26 +168,44 @@ def provider_status(record: ProviderRecord | None) -> ProviderStatus:
     return "down" if record.success_rate < DOWN_SUCCESS_RATE else "degraded"
 
 
-def pricing_view(offer: ModelOffer) -> Pricing:
-    """Print rates as dollars: per million tokens as they are stored, per image and request a millionth of that."""
-    rates = offer.rates or _NO_RATES
-    return Pricing(
-        input=format_dollars(Nanos(rates.input_tokens)),
-        output=format_dollars(Nanos(rates.output_tokens)),
-        cached_input=format_dollars(Nanos(rates.cached_input_tokens)),
-        image=_per_unit(rates.images),
-        request=_per_unit(rates.requests),
-        images=[_image_pricing(image) for image in offer.images],
-    )
-
-
 def _offer_view(model: Model, offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
     return OfferView(
         provider=offer.provider,
-        pricing=pricing_view(offer),
+        pricing=_pricing_view(offer.rates, offer.images),
         context_length=model.context_length,
         max_output_tokens=offer.max_output_tokens,
         status=provider_status(record),
+    )
+
+
+def _cheapest_images(offers: Sequence[ModelOffer]) -> list[ImagePrice]:
+    """Return each size and quality that some provider makes, at its lowest price.
+
+    The default comes first: whoever names no size is served the default that costs least, whoever's it is.
+    """
+    images = sorted((image for offer in offers for image in offer.images), key=lambda image: image.rate)
+    cheapest: dict[tuple[str | None, str | None], ImagePrice] = {}
+    for image in images:
+        cheapest.setdefault((image.size, image.quality), image)
+    usual = next((image for image in images if image.is_default), None)
+    told = [
+        msgspec.structs.replace(
+            image, is_default=usual is not None and (image.size, image.quality) == (usual.size, usual.quality)
+        )
+        for image in cheapest.values()
+    ]
+    return sorted(told, key=lambda image: (not image.is_default, image.rate, image.size or "", image.quality or ""))
+
+
+def _pricing_view(rates: Rates | None, images: Sequence[ImagePrice]) -> Pricing:
+    """Print rates as dollars: per million tokens as they are stored, per image and request a millionth of that."""
+    return Pricing(
+        input=None if rates is None else format_dollars(Nanos(rates.input_tokens)),
+        output=None if rates is None else format_dollars(Nanos(rates.output_tokens)),
+        cached_input=None if rates is None else format_dollars(Nanos(rates.cached_input_tokens)),
+        image=None if rates is None else _per_unit(rates.images),
+        request=None if rates is None else _per_unit(rates.requests),
+        images=[_image_pricing(image) for image in images],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError, WithJsonSchema
 
+from shared.core.errors import InvalidRequest
 from shared.core.ids import ModelId
 from shared.flows.embed import EmbedRequest
 from shared.ledger.types import Claim
@@ -19,6 +20,8 @@ from shared.web.routing_fields import MAX_FALLBACKS, ModelName, ProviderField, r
 MAX_INPUTS = 2_048
 # Above the longest vectors that there are.
 MAX_DIMENSIONS = 16_384
+# Of one answer, where it is known beforehand: as many as the most inputs have with the usual longest vectors.
+MAX_NUMBERS = MAX_INPUTS * 3_072
 MAX_TOKEN = 2**31 - 1
 
 _TOKENS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": MAX_TOKEN}}
@@ -80,7 +83,8 @@ EMBEDDING_OPENAPI = OnDemand(lambda: body_of(EmbeddingBody))
 def read_embed_request(body: Mapping[str, Any], claim: Claim | None) -> EmbedRequest:
     """Check the fields that we read; claim is how the request is known again.
 
-    raises  InvalidRequest naming the first field that is not as the contract has it; UnpricedField
+    raises  InvalidRequest naming the first field that is not as the contract has it, or that is too large;
+            UnpricedField
     """
     try:
         fields = EmbeddingBody.model_validate(body)
@@ -88,6 +92,11 @@ def read_embed_request(body: Mapping[str, Any], claim: Claim | None) -> EmbedReq
         raise invalid_request([dict(problem) for problem in error.errors(include_url=False)]) from None
     _refuse_conversation(body)
     inputs = _inputs(fields.input)
+    if len(inputs) * (fields.dimensions or 1) > MAX_NUMBERS:
+        raise InvalidRequest(
+            f"input: {MAX_NUMBERS:,} numbers are answered at once. Send fewer inputs, or ask for fewer dimensions.",
+            param="input",
+        )
     return EmbedRequest(
         body=body,
         models=tuple(dict.fromkeys(ModelId(model) for model in (fields.model, *(fields.models or ())))),

@@ -6,13 +6,13 @@ from starlette.responses import Response
 
 from functions.chat.embedding_schemas import EMBEDDING_OPENAPI, read_embed_request
 from functions.chat.resources import resources_of
-from functions.chat.sessions import refuse_session
 from shared.flows.embed import embed
 from shared.web.access import requires
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pieces import PiecewiseJson
 from shared.web.retries import read_claim
+from shared.web.session_names import refuse_session
 
 router = APIRouter()
 

@@ -9,7 +9,6 @@ from functions.chat.answering import answer_chat
 from functions.chat.openapi import COUNT_TOKENS_OPENAPI, MESSAGES_OPENAPI, MESSAGES_REFUSALS
 from functions.chat.resources import resources_of
 from functions.chat.schemas import read_chat_request
-from functions.chat.sessions import refuse_session
 from shared.flows.ask import check_caller
 from shared.providers.messages.count import estimate_tokens
 from shared.providers.messages.dialect import MessagesDialect
@@ -20,6 +19,7 @@ from shared.web.access import requires
 from shared.web.context import PathDialect, context_of
 from shared.web.json_body import read_json_object
 from shared.web.retries import read_claim
+from shared.web.session_names import refuse_session
 
 # source  anthropic-python, _base_client.py: `request-id`
 DIALECT = PathDialect(path="/v1/messages", error_body=error_body, request_id_header="request-id")

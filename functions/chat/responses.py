@@ -7,14 +7,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.chat.answering import answer_chat, answer_kept
+from functions.chat.answering import answer_kept
 from functions.chat.openapi import RESPONSE_ID_OPENAPI, RESPONSES_OPENAPI
 from functions.chat.resources import resources_of
 from functions.chat.schemas import read_chat_request
-from functions.chat.sessions import go_on, read_session_id, refuse_two_pasts
+from functions.chat.sessions import answer_in_session, read_session_id, refuse_two_pasts
 from shared.core.errors import InvalidRequest
 from shared.flows.answer_again import find_answer
-from shared.flows.store_response import ResponseStorage, erase_response, find_earlier, show_response
+from shared.flows.store_response import ResponseStorage, erase_response, find_earlier, read_named, show_response
 from shared.history.response_refusals import PreviousResponseNotFound
 from shared.providers.responses.dialect import ResponsesDialect
 from shared.providers.responses.errors import error_body
@@ -38,26 +38,28 @@ async def create_response(request: Request) -> Response:
     body = await read_json_object(request)
     session_id, references = read_session_id(request, body), read_references(body)
     refuse_two_pasts(session_id, references.previous_response_id)
+    named = read_named(references)
     claim = await read_claim(request, resources.settings.secret_keys, session_id)
     headers = context_of(request.scope).answer_headers
     try:
-        earlier = await find_earlier(resources.desk, resources.archive, caller, references, headers)
+        earlier = await find_earlier(resources.desk, resources.archive, caller, named, headers)
         translated = to_chat(
             body, earlier_items=earlier.items, stored_items=earlier.named, is_continued=session_id is not None
         )
     except (InvalidRequest, PreviousResponseNotFound):
         # What it names is gone since, if it was answered before.
-        kept = await find_answer(resources.inference, caller, claim, headers) if references.are_any else None
+        if not named.are_any:
+            raise
+        kept = await find_answer(resources.inference, resources.desk, caller, claim, headers)
         if kept is None:
             raise
         return answer_kept(kept, is_stream=body.get("stream") is True)
-    if earlier.is_asked:
+    if named.are_any:
         caller = caller.counted()
     dialect = ResponsesDialect(translated.echo, model=str(translated.chat_body["model"]), asked_at_s=int(time.time()))
     storage = ResponseStorage(resources.archive, caller, dialect, translated) if translated.echo["store"] else None
     chat = read_chat_request(translated.chat_body, claim, dialect, storage)
-    caller, chat = await go_on(request, caller, session_id, chat, dialect)
-    return await answer_chat(request, resources.inference, caller, chat)
+    return await answer_in_session(request, caller, session_id, chat, dialect)
 
 
 @router.get("/v1/responses/{response_id}", openapi_extra=RESPONSE_ID_OPENAPI, response_class=Response)

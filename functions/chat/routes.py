@@ -4,10 +4,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.chat.answering import answer_chat
 from functions.chat.resources import resources_of
 from functions.chat.schemas import CHAT_OPENAPI, read_chat_request
-from functions.chat.sessions import go_on, read_session_id
+from functions.chat.sessions import answer_in_session, read_session_id
 from shared.web.access import requires
 from shared.web.json_body import read_json_object
 from shared.web.retries import read_claim
@@ -24,5 +23,4 @@ async def create_chat_completion(request: Request) -> Response:
     body = await read_json_object(request)
     session_id = read_session_id(request, body)
     chat = read_chat_request(body, await read_claim(request, resources.settings.secret_keys, session_id))
-    caller, chat = await go_on(request, caller, session_id, chat)
-    return await answer_chat(request, resources.inference, caller, chat)
+    return await answer_in_session(request, caller, session_id, chat)

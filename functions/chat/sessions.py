@@ -4,19 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 
+from functions.chat.answering import answer_chat, answer_kept
 from functions.chat.resources import resources_of
 from shared.core.caller import Caller
 from shared.core.errors import InvalidRequest
 from shared.core.ids import ChatSessionId, parse_chat_session_id
+from shared.flows.answer_again import find_answer
 from shared.flows.chat_request import ChatRequest
 from shared.flows.store_turn import SessionNamed, continue_session
-from shared.history.chat_refusals import SessionNotFound
+from shared.history.chat_refusals import HistoryFull, SessionFull, SessionNotFound
 from shared.providers.responses.dialect import ResponsesDialect
 from shared.web.context import context_of
-
-FIELD = "session_id"
-HEADER = "X-Session-Id"
+from shared.web.session_names import FIELD, HEADER, named_outside
 
 
 def read_session_id(request: Request, body: Mapping[str, Any]) -> ChatSessionId | None:
@@ -24,7 +25,7 @@ def read_session_id(request: Request, body: Mapping[str, Any]) -> ChatSessionId 
 
     raises  InvalidRequest for two that differ; SessionNotFound for what names no session
     """
-    named = _named_outside(request)
+    named = named_outside(request)
     if body.get(FIELD) is not None:
         named.add(body[FIELD] if isinstance(body[FIELD], str) else "")
     if not named:
@@ -49,35 +50,29 @@ def refuse_two_pasts(session_id: ChatSessionId | None, previous_response_id: str
         )
 
 
-async def go_on(
+async def answer_in_session(
     request: Request,
     caller: Caller,
     session_id: ChatSessionId | None,
     chat: ChatRequest,
     listener: ResponsesDialect | None = None,
-) -> tuple[Caller, ChatRequest]:
-    """Return the request as it goes on with its session, and its caller, who is counted then.
+) -> Response:
+    """Answer a request as it goes on with its session, where it names one.
 
-    shape   both as they are where no session is named
+    One that was answered before is answered so again, also when its session is gone or full by now.
 
-    raises  as continue_session
+    raises  as continue_session, find_answer and answer_chat
     """
-    if session_id is None:
-        return caller, chat
     resources = resources_of(request)
+    if session_id is None:
+        return await answer_chat(request, resources.inference, caller, chat)
+    headers = context_of(request.scope).answer_headers
     named = SessionNamed(history=resources.history, session_id=session_id, listener=listener)
-    continued = await continue_session(resources.desk, caller, named, chat, context_of(request.scope).answer_headers)
-    return caller.counted(), continued
-
-
-def refuse_session(request: Request) -> None:
-    """Refuse a session where none is kept.
-
-    raises  InvalidRequest
-    """
-    if _named_outside(request):
-        raise InvalidRequest(f"{FIELD}: sessions are for chat completions and responses.", param=FIELD)
-
-
-def _named_outside(request: Request) -> set[str]:
-    return {*request.query_params.getlist(FIELD), *request.headers.getlist(HEADER)}
+    try:
+        continued = await continue_session(resources.desk, caller, named, chat, headers)
+    except (SessionNotFound, SessionFull, HistoryFull):
+        kept = await find_answer(resources.inference, resources.desk, caller, chat.claim, headers)
+        if kept is None:
+            raise
+        return answer_kept(kept, is_stream=chat.is_stream)
+    return await answer_chat(request, resources.inference, caller.counted(), continued)

@@ -12,6 +12,7 @@ from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pieces import PiecewiseJson
 from shared.web.retries import read_claim
+from shared.web.session_names import refuse_session
 
 router = APIRouter()
 
@@ -23,6 +24,7 @@ async def create_images(request: Request) -> Response:
     """Make images from a prompt."""
     resources = resources_of(request)
     caller = await resources.authenticator.caller_of(request)
+    refuse_session(request)
     body = await read_json_object(request)
     asked = read_image_request(body, await read_claim(request, resources.settings.secret_keys))
     answer_headers = context_of(request.scope).answer_headers

@@ -25,6 +25,10 @@ class UpstreamCut(Exception):
     """The provider closed the connection before its answer was complete."""
 
 
+class UpstreamTooLarge(UpstreamCut):
+    """We stopped reading an answer that is larger than we read."""
+
+
 class UpstreamAnswer(Protocol):
     """A provider's answer whose headers have arrived and whose body has not been read."""
 
@@ -45,10 +49,10 @@ class UpstreamAnswer(Protocol):
         """
         ...
 
-    async def read_all(self, timeout_s: float) -> bytes:
+    async def read_all(self, timeout_s: float, *, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the whole body.
 
-        raises  UpstreamTimeout; UpstreamCut, also for a body over the limit
+        raises  UpstreamTimeout; UpstreamCut; UpstreamTooLarge
         """
         ...
 
@@ -89,7 +93,7 @@ class Upstream:
     async def get(self, url: str, headers: Mapping[str, str], *, timeout_s: float) -> tuple[int, bytes]:
         """Fetch a small record; return the status and the whole body.
 
-        raises  UpstreamUnreachable; UpstreamTimeout; UpstreamCut, also for a body over the limit; a retry is safe
+        raises  UpstreamUnreachable; UpstreamTimeout; UpstreamCut; UpstreamTooLarge; a retry is safe
         """
         try:
             async with (
@@ -125,10 +129,10 @@ class _HttpAnswer:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamCut(type(error).__name__) from error
 
-    async def read_all(self, timeout_s: float) -> bytes:
+    async def read_all(self, timeout_s: float, *, limit_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         try:
             async with asyncio.timeout(timeout_s):
-                return await _read_whole(self._response, MAX_ANSWER_BYTES)
+                return await _read_whole(self._response, limit_bytes)
         except TimeoutError as error:
             raise UpstreamTimeout(f"not complete within {timeout_s} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -148,5 +152,5 @@ async def _read_whole(response: aiohttp.ClientResponse, limit_bytes: int) -> byt
         pieces.append(piece)
         size += len(piece)
         if size > limit_bytes:
-            raise UpstreamCut(f"an answer of more than {limit_bytes} bytes")
+            raise UpstreamTooLarge(f"an answer of more than {limit_bytes} bytes")
     return b"".join(pieces)

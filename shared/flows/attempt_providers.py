@@ -5,7 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from shared.clients.upstream import UpstreamAnswer, UpstreamCut, UpstreamTimeout, UpstreamUnreachable
+from shared.clients.upstream import (
+    UpstreamAnswer,
+    UpstreamCut,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
 from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
@@ -35,17 +41,28 @@ class TimeLimitReached(GatewayError):
         super().__init__("No answer came in the time that a request may take. Ask for a shorter one, or for a stream.")
 
 
+class AnswerTooLarge(GatewayError):
+    """The provider made an answer that is larger than is read; it would be as large the next time."""
+
+    status = 502
+    code = "answer_too_large"
+    type = "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("The answer is larger than can be passed on. Ask for fewer or smaller parts at once.")
+
+
 class AttemptFailed(Exception):
     """A provider did not give an answer that can be passed on; status is None where no headers came.
 
-    is_provider_at_fault: it says something about the provider, and not only about the request or the time it had left
+    is_blameless: it says nothing about the provider, but about the time that it had left, or how much we read
     """
 
-    def __init__(self, failure: ProviderFailure, status: int | None, *, had_time: bool = True) -> None:
+    def __init__(self, failure: ProviderFailure, status: int | None, *, is_blameless: bool = False) -> None:
         super().__init__(failure.kind.value)
         self.failure = failure
         self.status = status
-        self.is_provider_at_fault = had_time and failure.is_retryable_elsewhere
+        self.is_provider_at_fault = not is_blameless and failure.is_retryable_elsewhere
 
 
 @dataclass(slots=True)
@@ -54,6 +71,8 @@ class Trail:
 
     is_reached: a provider may have seen it, so it cannot be voided any more
     is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
+    is_too_large: the last one's answer was not read to its end, and is on its bill too
+    lost_cost_nanos: what providers say that they charge for answers of which nothing could be used
     look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
     units   started_s: when the request came, on the monotonic clock
     """
@@ -63,6 +82,8 @@ class Trail:
     attempts: list[Attempt] = field(default_factory=list)
     is_reached: bool = False
     is_out_of_time: bool = False
+    is_too_large: bool = False
+    lost_cost_nanos: int = 0
     last_offer: Offer | None = None
     look_up: LookUp | None = None
     first_byte_ms: int | None = None
@@ -79,8 +100,8 @@ async def attempt_in_turn[T](
     """Call the offers' providers in turn and return the first answer.
 
     units   deadline_s: on the monotonic clock
-    raises  TimeLimitReached; the refusal that the last failure means for the client, or the first that is the client's
-            own fault
+    raises  TimeLimitReached; AnswerTooLarge; the refusal that the last failure means for the client, or the first that
+            is the client's own fault
     """
     refusal: GatewayError = refusal_for(UNREACHABLE)
     for offer in offers:
@@ -97,11 +118,16 @@ async def attempt_in_turn[T](
             trail.is_reached = True
             # A short time of our own says nothing about a provider that may be silent for longer.
             trail.is_out_of_time = time.monotonic() >= deadline_s - CLOCK_SLACK_S
-            had_time = not trail.is_out_of_time or time.monotonic() - started_s >= inference.silence_limit_s
-            failed = AttemptFailed(TIMED_OUT, None, had_time=had_time)
+            is_blameless = trail.is_out_of_time and time.monotonic() - started_s < inference.silence_limit_s
+            failed = AttemptFailed(TIMED_OUT, None, is_blameless=is_blameless)
             _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
             if trail.is_out_of_time:
                 raise TimeLimitReached from error
+        except UpstreamTooLarge as error:
+            trail.is_reached = trail.is_too_large = True
+            failed = AttemptFailed(UNREACHABLE, 200, is_blameless=True)
+            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+            raise AnswerTooLarge from error
         except (UpstreamCut, MalformedAnswer, EventTooLarge) as error:
             trail.is_reached = True
             failed = AttemptFailed(UNREACHABLE, None)

@@ -9,6 +9,7 @@ import msgspec
 from shared.core.caller import Caller
 from shared.core.ids import ModelId
 from shared.core.log import log_event
+from shared.core.money import Nanos
 from shared.flows.answer_whole import answer_whole, stay_silent
 from shared.flows.attempt_providers import AttemptFailed, check_status
 from shared.flows.call import Call, CallRequest, open_call
@@ -23,7 +24,7 @@ from shared.providers.embeddings import (
     read_embeddings,
     write_embeddings,
 )
-from shared.providers.failures import classify_error
+from shared.providers.failures import WRONG_DIMENSIONS, classify_error
 from shared.providers.request_fields import refuse_unpriced_fields
 from shared.providers.simulated import SIMULATED
 from shared.providers.simulated_embeddings import answer_embeddings
@@ -32,6 +33,8 @@ from shared.routing.types import Preferences, Sort
 
 # Reading as much takes milliseconds, a large batch a second: that is done beside the other requests.
 MAX_READ_AT_ONCE_BYTES = 512 * 1024
+# The most inputs with 3,072 numbers each are 32 MiB of base64 and what stands around; as lists these hold half of it.
+MAX_EMBEDDINGS_BYTES = 64 * 1024 * 1024
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,19 +122,21 @@ async def _ask(call: Call, request: EmbedRequest, offer: Offer) -> _Embedded:
             request.body,
             provider=provider.record,
             upstream_model=offer.upstream_model,
-            encoding=request.encoding,
         ),
         timeout_s=call.remaining_s(),
     )
     await check_status(response)
     try:
-        body = await response.read_all(call.remaining_s())
+        body = await response.read_all(call.remaining_s(), limit_bytes=MAX_EMBEDDINGS_BYTES)
     finally:
         response.close()
     is_large = len(body) > MAX_READ_AT_ONCE_BYTES
     answer = await asyncio.to_thread(_read, body, request) if is_large else _read(body, request)
     if answer.error is not None:
         raise AttemptFailed(classify_error(answer.error), response.status)
+    if request.dimensions not in (None, answer.dimensions):
+        call.trail.lost_cost_nanos += _reported_cost(call, offer, answer) or 0
+        raise AttemptFailed(WRONG_DIMENSIONS, response.status, is_blameless=True)
     return _Embedded(offer, answer)
 
 
@@ -148,18 +153,21 @@ def _answered(call: Call, request: EmbedRequest, embedded: _Embedded) -> Answere
     offer, answer = embedded.offer, embedded.answer
     reported = _reported_tokens(request, embedded)
     tokens = request.counts.counted_tokens if reported is None else reported
-    is_cost_reported = call.provider_of(offer).record.reports_cost
     return Answered(
         offer=offer,
         charged=Charged(
             quantities=Quantities(input_tokens=tokens),
             source=UsageSource.COUNTED if reported is None else UsageSource.PROVIDER,
-            reported_cost_nanos=read_reported_cost(answer.usage) if is_cost_reported else None,
+            reported_cost_nanos=_reported_cost(call, offer, answer),
         ),
         outcome=Outcome.COMPLETED,
         upstream_id=answer.id,
         ending=write_embeddings(answer.vectors, model=offer.model_id, tokens=tokens),
     )
+
+
+def _reported_cost(call: Call, offer: Offer, answer: Embeddings) -> Nanos | None:
+    return read_reported_cost(answer.usage) if call.provider_of(offer).record.reports_cost else None
 
 
 def _reported_tokens(request: EmbedRequest, embedded: _Embedded) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from shared.clients.upstream import MAX_ANSWER_BYTES
 from shared.core.caller import Caller
 from shared.core.ids import ModelId
 from shared.flows.answer_whole import answer_whole, stay_silent
@@ -20,6 +21,9 @@ from shared.providers.raw_json import MalformedAnswer
 from shared.providers.simulated import SIMULATED
 from shared.providers.simulated_images import answer_images
 from shared.routing.types import Preferences, Sort
+
+# A megapixel and a half in four channels that does not compress, as base64, each; one may be as large as any answer.
+BYTES_PER_IMAGE = 8 * 1024 * 1024
 
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +118,13 @@ async def _ask(call: Call, request: ImageRequest, offer: Offer) -> _Made:
     )
     await check_status(response)
     try:
-        body = await response.read_all(call.remaining_s())
+        limit_bytes = MAX_ANSWER_BYTES + (request.count - 1) * BYTES_PER_IMAGE
+        body = await response.read_all(call.remaining_s(), limit_bytes=limit_bytes)
     finally:
         response.close()
     answer = _read(body, request, is_cost_reported=provider.record.reports_cost)
+    if answer.error is not None or not answer.images:
+        call.trail.lost_cost_nanos += answer.reported_cost_nanos or 0
     if answer.error is not None:
         raise AttemptFailed(classify_error(answer.error), response.status)
     if not answer.images:

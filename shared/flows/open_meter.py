@@ -20,7 +20,7 @@ from shared.flows.meter import SETTLE_DEADLINE_S, Meter
 from shared.flows.refusals import refusal_error
 from shared.flows.stream_clock import FIRST_PING_S, PING_S
 from shared.keys.refusals import unknown_caller
-from shared.ledger.refusals import IdempotencyInProgress, NoProviderAvailable
+from shared.ledger.refusals import IdempotencyInProgress, NoProviderAvailable, money_refusal_of
 from shared.ledger.types import (
     AdmissionRequest,
     Admitted,
@@ -100,7 +100,7 @@ async def open_meter(
             if isinstance(reserved, Reservation):
                 answer_headers.update(rate_limit_headers(reserved.state))
         if isinstance(admitted, Refused):
-            raise _refusal(inference, admitted)
+            raise _refusal(inference, request, admitted)
         is_admitted = isinstance(admitted, Admitted)
     finally:
         reservation = to_give_back(reserved)
@@ -220,16 +220,16 @@ async def _count_late(
         )
     except RateLimited:
         if isinstance(admitted, Refused):
-            raise refusal_error(admitted) from None
+            raise _refusal(inference, request, admitted) from None
         if isinstance(admitted, Replay):
             raise
         await Meter(inference, generation_id, admitted, None, started_s=caller.received_s).void()
         raise
 
 
-def _refusal(inference: Inference, refused: Refused) -> GatewayError:
+def _refusal(inference: Inference, request: MeteredRequest, refused: Refused) -> GatewayError:
     if refused.code == NoProviderAvailable.code and not inference.has_providers:
         return NotConfigured(
             "This gateway has no model provider yet: its operator sets OPENROUTER_API_KEY or another's."
         )
-    return refusal_error(refused)
+    return money_refusal_of(refused, request.bounds.output) or refusal_error(refused)

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.core.clock import elapsed_ms
 from shared.core.finish import finish
+from shared.core.log import log_event
 from shared.core.money import Nanos
 from shared.flows.call import Call, read_upstream_id
 from shared.ledger.late import LookUp
@@ -69,7 +70,7 @@ def answer_usage(call: Call, answered: Answered) -> Usage:
         source=charged.source,
         first_byte_ms=call.trail.first_byte_ms,
         reasoning_tokens=charged.reasoning_tokens,
-        reported_cost_nanos=charged.reported_cost_nanos,
+        reported_cost_nanos=_with_lost_cost(call, charged.reported_cost_nanos),
         upstream_id=read_upstream_id(answered.upstream_id) or usage.upstream_id,
         answer=None if call.keeper is None else call.keeper.seal(call.inference.sealer, answered.ending),
     )
@@ -78,15 +79,22 @@ def answer_usage(call: Call, answered: Answered) -> Usage:
 async def close_unanswered(call: Call) -> None:
     """End a request whose client got no byte of an answer: at no charge, and voided where no provider saw it.
 
-    A provider that was still at it when our time was over bills the house; the books say the most that it can be.
+    A provider that was still at it when our time was over bills the house, and so does one that answered more than is
+    read; the books say the most that it can be.
     """
     offer = call.trail.last_offer
     if offer is None or not call.trail.is_reached:
         await call.meter.void()
         return
-    usage = msgspec.structs.replace(_usage(call, offer, Outcome.FAILED), waived_reason="no_answer")
+    usage = msgspec.structs.replace(
+        _usage(call, offer, Outcome.FAILED),
+        waived_reason="no_answer",
+        reported_cost_nanos=Nanos(call.trail.lost_cost_nanos) or None,
+    )
     if call.trail.is_out_of_time:
         usage = _most(call, offer, waived_reason="time_limit")
+    elif call.trail.is_too_large:
+        usage = _most(call, offer, waived_reason="answer_too_large")
     await call.meter.settle(usage)
 
 
@@ -96,6 +104,16 @@ def usage_if_crashed(call: Call) -> tuple[Usage, LookUp] | None:
     if offer is None or look_up is None:
         return None
     return _most(call, offer, waived_reason="crashed"), look_up
+
+
+def _with_lost_cost(call: Call, reported_cost_nanos: Nanos | None) -> Nanos | None:
+    """Add what was charged for answers that could not be used, where the one that could be reports its own cost."""
+    lost_cost_nanos = call.trail.lost_cost_nanos
+    if reported_cost_nanos is not None:
+        return Nanos(reported_cost_nanos + lost_cost_nanos)
+    if lost_cost_nanos:
+        log_event("cost_lost", level="warning", cost_nanos=lost_cost_nanos)
+    return None
 
 
 def _most(call: Call, offer: Offer, *, waived_reason: str) -> Usage:

@@ -45,15 +45,24 @@ class Archive(msgspec.Struct, frozen=True):
     sealer: Sealer
 
 
-class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """What was stored of what a request names: the conversation that it continues, and single items by their id.
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """The stored responses that a request names: the one that it continues, those of single items, and these items."""
 
-    is_asked: the request was counted for it
-    """
+    previous_id: GenerationId | None
+    response_ids: tuple[GenerationId, ...]
+    item_ids: frozenset[str]
+
+    @property
+    def are_any(self) -> bool:
+        """Whether one is named."""
+        return self.previous_id is not None or bool(self.response_ids)
+
+
+class Earlier(msgspec.Struct, frozen=True, kw_only=True):
+    """What was stored of what a request names: the conversation that it continues, and single items by their id."""
 
     items: Sequence[Item] = ()
     named: Mapping[str, Item] = {}
-    is_asked: bool = False
 
 
 class ResponseStorage:
@@ -93,17 +102,13 @@ class ResponseStorage:
         return seal_response(self._archive.sealer, stored, self._room)
 
 
-async def find_earlier(
-    desk: Desk, archive: Archive, caller: Caller, references: References, answer_headers: dict[str, str]
-) -> Earlier:
-    """Look up what a request names of its account's stored responses; one that names nothing asks nobody.
+def read_named(references: References) -> Named:
+    """Return which stored responses a request means.
 
-    raises  PreviousResponseNotFound, ConversationTooLarge, InvalidRequest; what ask_within_limits raises
+    raises  PreviousResponseNotFound for what is no response's id; InvalidRequest for too many
     """
     item_ids = [parse_item_id(item_id) for item_id in references.item_ids]
-    named_ids = list(dict.fromkeys(item_id for item_id in item_ids if item_id is not None))
-    if references.previous_response_id is None and not named_ids:
-        return Earlier()
+    named_ids = tuple(dict.fromkeys(item_id for item_id in item_ids if item_id is not None))
     if len(named_ids) > MAX_NAMED_RESPONSES:
         raise InvalidRequest(f"input: items of at most {MAX_NAMED_RESPONSES} responses can be named.", param="input")
     previous_id = None
@@ -111,12 +116,24 @@ async def find_earlier(
         previous_id = parse_response_id(references.previous_response_id)
         if previous_id is None:
             raise PreviousResponseNotFound("An id is written as a response's `id` shows it: resp_ and 32 digits.")
+    return Named(previous_id=previous_id, response_ids=named_ids, item_ids=frozenset(references.item_ids))
+
+
+async def find_earlier(
+    desk: Desk, archive: Archive, caller: Caller, named: Named, answer_headers: dict[str, str]
+) -> Earlier:
+    """Look up what a request names of its account's stored responses; one that names nothing asks nobody.
+
+    raises  PreviousResponseNotFound, ConversationTooLarge; what ask_within_limits raises
+    """
+    if not named.are_any:
+        return Earlier()
 
     async def ask() -> SealedConversation | Refused:
-        return await archive.responses.read_conversation(caller, previous_id, named_ids)
+        return await archive.responses.read_conversation(caller, named.previous_id, named.response_ids)
 
     found = await ask_within_limits(desk, caller, ask, answer_headers)
-    return await _open_each(archive.sealer, found, frozenset(references.item_ids))
+    return await _open_each(archive.sealer, found, named.item_ids)
 
 
 async def _open_each(sealer: Sealer, found: SealedConversation, item_ids: Collection[str]) -> Earlier:
@@ -137,7 +154,7 @@ async def _open_each(sealer: Sealer, found: SealedConversation, item_ids: Collec
         if stored is not None:
             named |= {item["id"]: item for item in stored.items if item.get("id") in item_ids}
         await asyncio.sleep(0)
-    return Earlier(items=items, named=named, is_asked=True)
+    return Earlier(items=items, named=named)
 
 
 async def show_response(

@@ -107,7 +107,7 @@ async def continue_session(
             param="messages",
         )
     kept_instructions, kept = keep_messages(new.instructions), keep_messages(new.said)
-    told = await _begin(desk, caller, named, (chat, kept), answer_headers)
+    told = await _begin(desk, caller, named, (chat, _begun(chat, kept_instructions, kept)), answer_headers)
     listener = named.listener or ResponsesDialect({}, model=chat.models[0], asked_at_s=int(time.time()))
     is_first = not told.messages and not told.is_cut
     turn = TurnStorage(named, listener, [*kept_instructions, *kept] if is_first else kept)
@@ -123,13 +123,14 @@ async def _begin(
     desk: Desk,
     caller: Caller,
     named: SessionNamed,
-    turn: tuple[ChatRequest, Sequence[KeptMessage]],
+    turn: tuple[ChatRequest, BegunTurn],
     answer_headers: dict[str, str],
 ) -> TurnsTold:
-    begun = _begun(*turn)
+    chat, begun = turn
+    claim = None if chat.claim is None else chat.claim.to_json()
 
     async def ask() -> TurnsTold | Refused:
-        return await named.history.begin_turn(caller, named.session_id, begun)
+        return await named.history.begin_turn(caller, named.session_id, begun, claim)
 
     try:
         return await ask_within_limits(desk, caller, ask, answer_headers)
@@ -139,20 +140,29 @@ async def _begin(
         raise _at(refusal, "messages") from None
 
 
-def _begun(chat: ChatRequest, kept: Sequence[KeptMessage]) -> BegunTurn:
+def _begun(chat: ChatRequest, instructions: Sequence[KeptMessage], kept: Sequence[KeptMessage]) -> BegunTurn:
     counts = count_request(chat.body)
-    default = DEFAULT_REASONING_OUTPUT_TOKENS if chat.is_reasoning_asked else DEFAULT_OUTPUT_TOKENS
-    sizes = [message.size_bytes for message in kept]
+    reasoning_default = DEFAULT_REASONING_OUTPUT_TOKENS
+    default = reasoning_default if chat.is_reasoning_asked else DEFAULT_OUTPUT_TOKENS
+    sizes, instruction_sizes = _sizes(kept), _sizes(instructions)
     return BegunTurn(
         models=chat.models,
         input_tokens=counts.prompt_tokens,
         output_tokens=chat.max_output_tokens or default + chat.thinking_tokens,
+        reasoning_output_tokens=chat.max_output_tokens or reasoning_default + chat.thinking_tokens,
         images=counts.image_count,
         # And the answer, whatever its size.
-        messages=len(kept) + 1,
+        messages=len(sizes) + 1,
         size_bytes=sum(sizes),
         largest_bytes=max(sizes, default=0),
+        instruction_messages=len(instruction_sizes),
+        instruction_bytes=sum(instruction_sizes),
+        largest_instruction_bytes=max(instruction_sizes, default=0),
     )
+
+
+def _sizes(kept: Sequence[KeptMessage]) -> list[int]:
+    return [message.size_bytes for message in kept]
 
 
 def _at(refusal: GatewayError, param: str) -> GatewayError:

@@ -34,17 +34,22 @@ class TurnMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
     """What a request with a session asks for, and what it would leave there at the least.
 
-    models: any of them may answer; input_tokens: its own, images apart; output_tokens: the bound of one choice;
-    messages, size_bytes, largest_bytes: of what it would store, as JSON
+    models: any of them may answer; input_tokens: its own, images apart; output_tokens: the bound of one choice, of a
+    model that reasons reasoning_output_tokens; messages, size_bytes, largest_bytes: of what it would store, as JSON;
+    instruction_…: of what it would store beside where it is the session's first
     """
 
     models: tuple[ModelId, ...]
     input_tokens: int
     output_tokens: int
+    reasoning_output_tokens: int
     images: int
     messages: int
     size_bytes: int
     largest_bytes: int
+    instruction_messages: int
+    instruction_bytes: int
+    largest_instruction_bytes: int
 
 
 class History:
@@ -148,16 +153,21 @@ class History:
         answer: type[StatsTold | Refused] = StatsTold | Refused  # type: ignore[assignment]
         return await self._database.call("read_chat_stats", {"p_caller": caller.to_json()}, answer)
 
-    async def begin_turn(self, caller: Caller, session_id: ChatSessionId, turn: BegunTurn) -> TurnsTold | Refused:
+    async def begin_turn(
+        self, caller: Caller, session_id: ChatSessionId, turn: BegunTurn, claim: Mapping[str, object] | None
+    ) -> TurnsTold | Refused:
         """Read what stands before a request's own messages: the newest turns that its models take beside them.
 
         The caller needs history:read and history:write beside what his route asks for. A turn that there is no room
-        for is refused here.
+        for is refused here. What its own first try left before it died is not among the turns.
+
+        shape   claim: how it is known when it comes again, as admission has it
         """
         arguments: dict[str, Argument] = {
             "p_caller": caller.to_json(),
             "p_session_id": session_id,
             "p_turn": msgspec.structs.asdict(turn),
+            "p_claim": claim,
         }
         answer: type[TurnsTold | Refused] = TurnsTold | Refused  # type: ignore[assignment]
         return await self._database.call("begin_chat_turn", arguments, answer)

@@ -6,6 +6,7 @@ from shared.core.errors import GatewayError
 from shared.core.ids import GenerationId, format_generation_id
 from shared.core.money import Nanos, format_dollars
 from shared.core.verdicts import Refused
+from shared.ledger.types import Output
 
 # Most answers take seconds; a client that asks each second would use up its requests per minute.
 IN_PROGRESS_RETRY_S = "2"
@@ -107,6 +108,12 @@ class AnswerNotStored(GatewayError):
     code = "answer_not_stored"
 
 
+# How to ask for what costs less.
+_LESS: dict[Output, str] = {
+    "text": "lower max_tokens",
+    "embeddings": "send fewer or shorter inputs",
+    "image": "ask for fewer or cheaper images",
+}
 # What a customer reads; the names in braces are the verdict's numbers.
 _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
     "model_not_found": (
@@ -148,8 +155,8 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
 
 def refusal_of(refused: Refused) -> GatewayError | None:
     """Turn a verdict of the books into the error a customer reads; None for any other."""
-    if refused.code in ("insufficient_credits", "key_spend_limit_reached"):
-        return _money_refusal(refused)
+    if (money := money_refusal_of(refused, "text")) is not None:
+        return money
     if refused.code in _QUOTAS:
         return _quota_refusal(refused)
     if refused.code == IdempotencyInProgress.code:
@@ -173,17 +180,20 @@ def answer_not_stored(generation_id: str) -> AnswerNotStored:
     )
 
 
-def _money_refusal(refused: Refused) -> GatewayError:
+def money_refusal_of(refused: Refused, output: Output) -> GatewayError | None:
+    """Turn the refusal of what a request may cost into its error, which says how to ask for less of that output."""
+    if refused.code not in (InsufficientCredits.code, KeySpendLimitReached.code):
+        return None
     required = _dollars(refused, "required_nanos")
-    if refused.code == "key_spend_limit_reached":
+    if refused.code == KeySpendLimitReached.code:
         return KeySpendLimitReached(
             f"This request may cost up to {required} USD, but the API key has spent or set aside "
             f"{_dollars(refused, 'spent_nanos')} of its limit of {_dollars(refused, 'limit_nanos')} USD. "
-            "Raise the key's limit, or lower max_tokens."
+            f"Raise the key's limit, or {_LESS[output]}."
         )
     return InsufficientCredits(
         f"This request may cost up to {required} USD, but {_dollars(refused, 'available_nanos')} USD are available. "
-        "Add credits, or lower max_tokens."
+        f"Add credits, or {_LESS[output]}."
     )
 
 

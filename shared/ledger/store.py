@@ -64,7 +64,7 @@ class Ledger:
                     "image_quality": request.bounds.image_quality,
                 },
                 "p_lifetime_s": request.lifetime_s,
-                "p_claim": None if request.claim is None else _claim_json(request.claim),
+                "p_claim": None if request.claim is None else request.claim.to_json(),
             },
             Admitted | Replay | Refused,  # type: ignore[arg-type]  # a union is a type to msgspec, not yet to mypy
         )
@@ -76,7 +76,7 @@ class Ledger:
         """
         return await self._database.call(
             "find_answer",
-            {"p_caller": caller.to_json(), "p_claim": _claim_json(claim)},
+            {"p_caller": caller.to_json(), "p_claim": claim.to_json()},
             Replay | ClaimUnknown | Refused,  # type: ignore[arg-type]
         )
 
@@ -181,12 +181,3 @@ class Ledger:
             {"p_kind": kind, "p_subject": subject, "p_payload": payload, "p_reason": reason, "p_tries": tries},
             DeadLetter,
         )
-
-
-def _claim_json(claim: Claim) -> dict[str, object]:
-    return {
-        "key_hmacs": None if claim.key_hmacs is None else list(claim.key_hmacs),
-        "body_hmacs": list(claim.body_hmacs),
-        "is_retry": claim.is_retry,
-        "lifetime_s": claim.lifetime_s,
-    }

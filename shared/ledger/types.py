@@ -69,6 +69,18 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     is_retry: bool
     lifetime_s: int
 
+    def to_json(self) -> dict[str, object]:
+        """Say it as the SQL functions take it, as p_claim.
+
+        source  gateway.read_claim in infra/supabase/migrations
+        """
+        return {
+            "key_hmacs": None if self.key_hmacs is None else list(self.key_hmacs),
+            "body_hmacs": list(self.body_hmacs),
+            "is_retry": self.is_retry,
+            "lifetime_s": self.lifetime_s,
+        }
+
 
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request for admission: who asks, for what, and how much it may come to.

@@ -23,10 +23,12 @@ _MISSING = msgspec.Raw(b"")
 class Embeddings(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider answered.
 
-    id: its name for the answer, "" for none; vectors: one per input, in their order, as JSON; usage: as it came
+    id: its name for the answer, "" for none; dimensions: how many numbers each vector has; vectors: one per input, in
+    their order, as JSON; usage: as it came
     """
 
     id: str
+    dimensions: int
     vectors: tuple[bytes, ...]
     usage: bytes | None
     error: bytes | None
@@ -49,20 +51,19 @@ _FLOATS = msgspec.json.Decoder(list[float])
 _TEXT = msgspec.json.Decoder(str)
 
 
-def build_embedding_request(
-    body: Mapping[str, Any], *, provider: Provider, upstream_model: str, encoding: Encoding
-) -> bytes:
+def build_embedding_request(body: Mapping[str, Any], *, provider: Provider, upstream_model: str) -> bytes:
     """Turn the client's body into what goes to the provider; what is not named here passes untouched.
 
+    policy  base64 is asked for whatever the client wants: it is a third as long, and holds the same numbers
     shape   compact ASCII JSON: escapes keep lone surrogates, which UTF-8 could not carry
     raises  InvalidRequest for what cannot be written as JSON (NaN, too deep)
     """
     request = without_listed_fields(body)
     request.pop("stream", None)
     request["model"] = upstream_model
-    request["encoding_format"] = encoding
-    if not provider.knows_encoding_format:
-        del request["encoding_format"]
+    request.pop("encoding_format", None)
+    if provider.knows_encoding_format:
+        request["encoding_format"] = "base64"
     preferences = body.get("provider")
     if provider.honours_data_collection and isinstance(preferences, Mapping):
         data_collection = preferences.get("data_collection")
@@ -82,9 +83,10 @@ def read_embeddings(body: bytes, *, count: int, encoding: Encoding) -> Embedding
     """
     answer = decode(_ANSWER, body)
     error = None if is_absent(answer.error) else bytes(answer.error)
-    vectors = () if error is not None else _vectors(answer.data or [], count, encoding)
+    dimensions, vectors = (0, ()) if error is not None else _vectors(answer.data or [], count, encoding)
     return Embeddings(
         id="" if answer.id is None else str(answer.id),
+        dimensions=dimensions,
         vectors=vectors,
         usage=None if is_absent(answer.usage) else bytes(answer.usage),
         error=error,
@@ -101,14 +103,18 @@ def write_embeddings(vectors: Sequence[bytes], *, model: str, tokens: int) -> Pr
     return Priced(b"".join(pieces), b"}}")
 
 
-def _vectors(items: Sequence[_Item], count: int, encoding: Encoding) -> tuple[bytes, ...]:
+def _vectors(items: Sequence[_Item], count: int, encoding: Encoding) -> tuple[int, tuple[bytes, ...]]:
+    """Return how many numbers each vector has, and the vectors.
+
+    raises  MalformedAnswer
+    """
     ordered = _in_order(items)
     if len(ordered) != count:
         raise MalformedAnswer(f"{len(ordered)} embeddings for {count} inputs")
     read = [_read_vector(bytes(item.embedding), encoding) for item in ordered]
     if len({length for length, _ in read}) > 1:
         raise MalformedAnswer("embeddings of different lengths")
-    return tuple(vector for _, vector in read)
+    return read[0][0] if read else 0, tuple(vector for _, vector in read)
 
 
 def _in_order(items: Sequence[_Item]) -> list[_Item]:
@@ -132,8 +138,10 @@ def _read_vector(text: bytes, encoding: Encoding) -> tuple[int, bytes]:
     numbers = array("f", decode(_FLOATS, text)) if is_list else _from_base64(decode(_TEXT, text))
     if encoding == "base64":
         as_asked = b'"%b"' % _to_base64(numbers)
+    elif is_list:
+        as_asked = text
     else:
-        as_asked = text if is_list else msgspec.json.encode(numbers.tolist())
+        as_asked = _to_list(numbers)
     # Among 32-bit numbers no sum overflows, so that it is infinite, or none at all, where one of them is.
     if not numbers or not math.isfinite(sum(numbers)):
         raise MalformedAnswer("an embedding that is empty or not finite")
@@ -160,6 +168,11 @@ def _to_base64(numbers: "array[float]") -> bytes:
     encoded = binascii.b2a_base64(numbers.tobytes(), newline=False)
     _swap(numbers)
     return encoded
+
+
+def _to_list(numbers: "array[float]") -> bytes:
+    """Write numbers with nine digits, which tell every 32-bit float from all others."""
+    return b"[%b]" % (b"%.9g," * len(numbers) % tuple(numbers))[:-1]
 
 
 def _swap(numbers: "array[float]") -> None:

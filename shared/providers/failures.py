@@ -38,6 +38,7 @@ class FailureKind(StrEnum):
     BAD_REQUEST = "bad_request"
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTERED = "content_filtered"
+    WRONG_DIMENSIONS = "wrong_dimensions"
     UNAUTHORISED = "unauthorised"
     PAYMENT = "payment"
     NOT_FOUND = "not_found"
@@ -61,6 +62,7 @@ class ProviderFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 TIMED_OUT = ProviderFailure(kind=FailureKind.TIMEOUT)
 UNREACHABLE = ProviderFailure(kind=FailureKind.UNAVAILABLE)
+WRONG_DIMENSIONS = ProviderFailure(kind=FailureKind.WRONG_DIMENSIONS)
 
 
 class ProviderRateLimited(GatewayError):
@@ -142,10 +144,21 @@ _REFUSALS: dict[FailureKind, tuple[type[GatewayError], str]] = {
         "The prompt and the answer asked for do not fit the model's context. Shorten one of them.",
     ),
     FailureKind.CONTENT_FILTERED: (ContentFiltered, "The provider's content filter refused the prompt."),
+    FailureKind.WRONG_DIMENSIONS: (
+        ProviderRejectedRequest,
+        "The model's providers do not make vectors of as many dimensions. Leave 'dimensions' out.",
+    ),
     FailureKind.BAD_REQUEST: (
         ProviderRejectedRequest,
         "The provider does not accept this request. Check that the model supports every field of it.",
     ),
+}
+
+# The field that a refusal is about.
+_PARAMS = {
+    FailureKind.CONTEXT_LENGTH: "messages",
+    FailureKind.CONTENT_FILTERED: "messages",
+    FailureKind.WRONG_DIMENSIONS: "dimensions",
 }
 
 
@@ -200,8 +213,7 @@ def refusal_for(failure: ProviderFailure) -> GatewayError:
     headers = {}
     if refusal.status in {429, 503}:
         headers["Retry-After"] = str(failure.retry_after_s or DEFAULT_RETRY_AFTER_S)
-    is_about_prompt = failure.kind in {FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED}
-    return refusal(message, param="messages" if is_about_prompt else None, headers=headers)
+    return refusal(message, param=_PARAMS.get(failure.kind), headers=headers)
 
 
 def _kind_of(status: int, body: bytes) -> FailureKind:

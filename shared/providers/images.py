@@ -1,8 +1,9 @@
 """OpenAI's images dialect: requests written, answers read and written again with what they cost."""
 
+import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,15 @@ ResponseFormat = Literal["url", "b64_json"]
 MAX_SHOWN_TOKENS = 2_000_000_000
 MAX_URL_CHARACTERS = 8_192
 MAX_REVISED_PROMPT_CHARACTERS = 64_000
-DEFAULT_FORMAT = "png"
+# How a file of each begins.
+IMAGE_HEADS = {
+    "image/png": re.compile(rb"\x89PNG"),
+    "image/jpeg": re.compile(rb"\xff\xd8\xff"),
+    "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "image/gif": re.compile(rb"GIF8[79]a"),
+}
+# A text that may begin in many ways: its provider's word is taken for it.
+SVG = "image/svg+xml"
 # What a client may ask for is checked where it is read; what a provider knows, its record says.
 SENT_FIELDS = (
     "prompt",
@@ -33,21 +42,29 @@ SENT_FIELDS = (
 )
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _MAX_PADDING = 2
+# Twelve bytes tell what an image is.
+_HEAD_CHARACTERS = 16
+_WEB_ADDRESS = re.compile(r"https://([0-9A-Za-z][0-9A-Za-z._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!-~]*)?")
 _MISSING = msgspec.Raw(b"")
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """One image that can be used: as base64 or where it lies, one of the two."""
+    """One image that can be used: as base64 or where it lies, one of the two.
+
+    media_type: what its bytes are, None where they did not come
+    """
 
     b64_json: str | None = None
     url: str | None = None
     revised_prompt: str | None = None
+    media_type: str | None = None
 
 
 class Images(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider answered, as far as it can be used.
 
-    size, quality, output_format, background: as the provider names them, None where it does not; usage: its tokens
+    size, quality, background: as the provider names them, None where it does not; output_format: what the images are,
+    or what the provider calls those whose bytes did not come, None where they are not alike; usage: its tokens
     units   created_at_s: seconds since 1970, None where the provider does not say
     """
 
@@ -66,6 +83,7 @@ class _Datum(msgspec.Struct):
     b64_json: str | None = None
     url: str | None = None
     revised_prompt: str | None = None
+    media_type: msgspec.Raw = _MISSING
 
 
 class _Tokens(msgspec.Struct):
@@ -122,10 +140,9 @@ def read_images(body: bytes, *, count: int, response_format: ResponseFormat | No
     policy  an image as base64 is also one by its URL, a data URL; one by its URL is never fetched
     """
     answer = decode(_ANSWER, body)
-    output_format = _word(answer.output_format)
     usable: list[Image] = []
     for datum in answer.data or ():
-        if len(usable) < count and (image := _usable(bytes(datum), response_format, output_format)) is not None:
+        if len(usable) < count and (image := _usable(bytes(datum), response_format)) is not None:
             usable.append(image)
     usage = None if is_absent(answer.usage) else bytes(answer.usage)
     return Images(
@@ -133,7 +150,7 @@ def read_images(body: bytes, *, count: int, response_format: ResponseFormat | No
         created_at_s=int(bytes(answer.created)) if _SECONDS.fullmatch(bytes(answer.created)) else None,
         size=_word(answer.size),
         quality=_word(answer.quality),
-        output_format=output_format,
+        output_format=_format_of(usable, _word(answer.output_format)),
         background=_word(answer.background),
         usage=_shown_tokens(usage),
         reported_cost_nanos=read_reported_cost(usage) if is_cost_reported else None,
@@ -152,24 +169,37 @@ def write_images(answer: Images, *, created_at_s: int, size: str | None, quality
     }
     fields = {
         "created": answer.created_at_s or created_at_s,
-        "data": [_without_nones(msgspec.structs.asdict(image)) for image in answer.images],
+        "data": [_without_nones(_datum_of(image)) for image in answer.images],
         **_without_nones(facts),
         "usage": {**answer.usage, "images": len(answer.images), "cost": place.value},
     }
     return place.split(msgspec.json.encode(fields))
 
 
-def _usable(data: bytes, response_format: ResponseFormat | None, output_format: str | None) -> Image | None:
+def _datum_of(image: Image) -> dict[str, Any]:
+    # A data URL names its type itself.
+    return msgspec.structs.asdict(image) | ({"media_type": None} if image.url else {})
+
+
+def _format_of(images: Sequence[Image], told: str | None) -> str | None:
+    media_types = {image.media_type for image in images}
+    if media_types <= {None}:
+        return told
+    (media_type,) = media_types if len(media_types) == 1 else (None,)
+    return None if media_type is None else media_type.removeprefix("image/").removesuffix("+xml")
+
+
+def _usable(data: bytes, response_format: ResponseFormat | None) -> Image | None:
     try:
         datum = decode(_DATUM, data)
     except MalformedAnswer:
         return None
     revised_prompt = (datum.revised_prompt or "")[:MAX_REVISED_PROMPT_CHARACTERS] or None
-    if datum.b64_json and _is_base64(datum.b64_json):
+    if datum.b64_json and _is_base64(datum.b64_json) and (media_type := _media_type(datum)) is not None:
         if response_format != "url":
-            return Image(b64_json=datum.b64_json, revised_prompt=revised_prompt)
-        media_type = f"image/{output_format or DEFAULT_FORMAT}"
-        return Image(url=f"data:{media_type};base64,{datum.b64_json}", revised_prompt=revised_prompt)
+            return Image(b64_json=datum.b64_json, revised_prompt=revised_prompt, media_type=media_type)
+        address = f"data:{media_type};base64,{datum.b64_json}"
+        return Image(url=address, revised_prompt=revised_prompt, media_type=media_type)
     if datum.url and response_format != "b64_json" and _is_web_address(datum.url):
         return Image(url=datum.url, revised_prompt=revised_prompt)
     return None
@@ -187,8 +217,17 @@ def _is_base64(text: str) -> bool:
     return len(data) % 4 == 0 and len(data) - len(plain) <= _MAX_PADDING and not plain.translate(None, _BASE64)
 
 
+def _media_type(datum: _Datum) -> str | None:
+    """Return what an image is by its first bytes, whatever its provider calls it; None where it is none."""
+    head = base64.b64decode((datum.b64_json or "")[:_HEAD_CHARACTERS])
+    for media_type, beginning in IMAGE_HEADS.items():
+        if beginning.match(head):
+            return media_type
+    return SVG if bytes(datum.media_type) == msgspec.json.encode(SVG) else None
+
+
 def _is_web_address(url: str) -> bool:
-    return url.startswith("https://") and len(url) <= MAX_URL_CHARACTERS and url.isascii() and url.isprintable()
+    return len(url) <= MAX_URL_CHARACTERS and _WEB_ADDRESS.fullmatch(url) is not None
 
 
 def _shown_tokens(usage: bytes | None) -> dict[str, Any]:

@@ -49,8 +49,7 @@ def split_messages(messages: Sequence[Message]) -> NewMessages:
 def continue_conversation(stored: Sequence[Message], new: NewMessages) -> list[Message]:
     """Put the stored messages before new ones; a request's own instructions stand for those that are stored."""
     earlier = split_messages(stored)
-    said = _without_open_calls(earlier.said, new.said)
-    return [*(new.instructions or earlier.instructions), *said, *new.said]
+    return [*(new.instructions or earlier.instructions), *_go_on(earlier.said, new.said)]
 
 
 def keep_messages(messages: Iterable[Message]) -> list[KeptMessage]:
@@ -74,20 +73,49 @@ def keep_answer(output: Iterable[Message], tokens: int | None) -> list[KeptMessa
     return [KeptMessage(kept[0].message, tokens)] if len(kept) == 1 and tokens is not None else kept
 
 
-def _without_open_calls(stored: Sequence[Message], new: Sequence[Message]) -> list[Message]:
-    """Leave out calls that nobody has answered, and answers to no call: providers refuse a conversation with one."""
-    answered = {str(one.get("tool_call_id")) for one in (*stored, *new) if one["role"] == "tool"}
-    called: set[str] = set()
-    left: list[Message] = []
-    for message in stored:
-        calls = [call for call in message.get("tool_calls", ()) if call["id"] in answered]
-        called |= {call["id"] for call in calls}
-        is_empty = not message.get("content") and not calls
-        if is_empty if message["role"] != "tool" else message["tool_call_id"] not in called:
-            continue
-        others = {name: value for name, value in message.items() if name != "tool_calls"}
-        left.append({**others, "tool_calls": calls} if calls else others)
-    return left
+def _go_on(stored: Sequence[Message], new: Sequence[Message]) -> list[Message]:
+    """Put new messages behind stored ones, and every stored call right before its results.
+
+    Calls that nobody has answered are left out, and answers to no call: providers refuse a conversation with one. What
+    is new is said as it is.
+    """
+    messages = (*stored, *new)
+    results = _results_of_calls(messages, len(stored))
+    callers = {place: caller for caller, places in results.items() for place in places}
+    said: list[Message] = []
+    for place, message in enumerate(messages):
+        if place in callers:
+            places = results[callers[place]]
+            if place == places[0]:
+                said += _with_results(messages[callers[place]], [messages[each] for each in places])
+        elif place >= len(stored):
+            said.append(message)
+        elif message["role"] != "tool" and place not in results and message.get("content"):
+            said.append({name: value for name, value in message.items() if name != "tool_calls"})
+    return said
+
+
+def _results_of_calls(messages: Sequence[Message], stored_count: int) -> dict[int, list[int]]:
+    """Return by the place of each stored message that calls the places of its results."""
+    results: dict[int, list[int]] = {}
+    open_calls: dict[object, int] = {}
+    for place, message in enumerate(messages):
+        caller = open_calls.pop(message.get("tool_call_id"), None) if message["role"] == "tool" else None
+        if caller is not None and caller < stored_count:
+            results.setdefault(caller, []).append(place)
+        # Providers give an id again: results are of the latest call that has it.
+        open_calls |= dict.fromkeys(_call_ids(message), place)
+    return results
+
+
+def _call_ids(message: Message) -> list[str]:
+    calls = message.get("tool_calls")
+    return [call["id"] for call in calls] if calls and _has_named_calls(message) else []
+
+
+def _with_results(caller: Message, results: Sequence[Message]) -> list[Message]:
+    answered = {result["tool_call_id"] for result in results}
+    return [{**caller, "tool_calls": [call for call in caller["tool_calls"] if call["id"] in answered]}, *results]
 
 
 def _keep(message: Message) -> KeptMessage:

@@ -1,6 +1,6 @@
 """Every official client while a provider thinks: our pings are none of their events, and each waits to the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,22 +22,20 @@ IDLE_LIMIT_S = 20.0
 pytestmark = [pytest.mark.cell(client, FEATURE) for client in CLIENTS]
 
 
-@pytest.fixture
-def idle_limit(gateway: RunningGateway) -> Iterator[Wire]:
-    """A way to the gateway that hangs up when no byte comes."""
-    wire = Wire(gateway.url).open()
-    with wire.broken(Fault(silence_limit_s=IDLE_LIMIT_S)):
-        yield wire
-    wire.close()
-
-
 def test_a_stream_is_read_to_its_end_after_forty_seconds_of_silence(
-    clients: Programs, idle_limit: Wire, tenant: Tenants, make_model: Models, simulator: Simulator
+    clients: Programs,
+    gateway: RunningGateway,
+    open_wire: Callable[[str], Wire],
+    *,
+    tenant: Tenants,
+    make_model: Models,
+    simulator: Simulator,
 ) -> None:
     customer, model = tenant(), make_model(f"tokens=3,first_byte_ms={SILENCE_MS}")
-    with ThreadPoolExecutor(len(CLIENTS)) as threads:
-        told = list(threads.map(lambda client: clients.run(idle_limit.url, client, "stream", customer, model), CLIENTS))
+    wire = open_wire(gateway.url)
+    with wire.broken(Fault(silence_limit_s=IDLE_LIMIT_S)), ThreadPoolExecutor(len(CLIENTS)) as threads:
+        told = list(threads.map(lambda client: clients.run(wire.url, client, "stream", customer, model), CLIENTS))
     assert [each["answer"]["text"] for each in told] == [words(3)] * len(CLIENTS)
     # Nobody asked twice, also not for an answer that was kept.
-    assert len(idle_limit.exchanges()) == len(CLIENTS)
+    assert len(wire.exchanges()) == len(CLIENTS)
     assert len(simulator.requests(model.upstream_model)) == len(CLIENTS)

@@ -112,8 +112,9 @@ def test_vercel_gets_exactly_the_variables_that_the_functions_read() -> None:
     assert VERCEL.locals["environment"]["CLIENT_ADDRESS_SOURCE"] == "vercel"
 
 
-def test_the_time_limit_told_to_the_chat_function_is_the_one_that_vercel_holds_it_to() -> None:
-    service = json.loads((ROOT / "vercel.json").read_text())["services"]["chat"]
+@pytest.mark.parametrize("name", ["chat", "images"])
+def test_the_time_limit_told_to_a_function_that_calls_providers_is_the_one_that_vercel_holds_it_to(name: str) -> None:
+    service = json.loads((ROOT / "vercel.json").read_text())["services"][name]
     (function,) = service["functions"].values()
     assert VERCEL.named("variable")["function_time_limit_s"]["default"] == function["maxDuration"]
 

@@ -18,7 +18,8 @@ from infra.local.gateway_service import gateway_service
 from infra.local.ports import choose_free_ports
 from infra.local.stack import LocalStack
 from shared.ledger.late import LIST_NAMES
-from tests.flows.calls import Answer, chat
+from tests.flows.calls import GREETING, Answer, chat
+from tests.functions.chat.sessions import Session, begin_session
 from tests.harness.books import HoldRow
 from tests.harness.gateways import RunningGateway
 from tests.harness.recorded_streams import with_recorder
@@ -35,6 +36,8 @@ READ_LINES = """
 """
 
 Place = Literal["supabase", "redis", "provider", "client"]
+# What is asked for: also a chat in a session, one whose session is gone since it was answered, and a stored response.
+Kind = Literal["chat", "session", "gone session", "response"]
 SHORT = "tokens=12,prompt_tokens=10,pace_ms=10"
 # Its note is written after a second.
 LONG = "tokens=100,prompt_tokens=10,pace_ms=25"
@@ -77,6 +80,7 @@ class Boundary:
     ends_as: frozenset[str]
     script: str = SHORT
     is_stream: bool = True
+    kind: Kind = "chat"
 
 
 def _both(
@@ -104,6 +108,13 @@ BOUNDARIES = [
     *_both("settle-whole", "supabase", _calls("settle"), "expired", "settled", is_stream=False),
     # It leaves together with the settlement.
     *_both("release", "redis", _is_release, "expired settled", "expired settled"),
+    *_both("begin-turn", "supabase", _calls("begin_chat_turn"), "", "", kind="session"),
+    # These leave together with the settlement.
+    *_both("append-turn", "supabase", _calls("append_chat_turn"), "expired settled", "expired settled", kind="session"),
+    *_both(
+        "store-response", "supabase", _calls("store_response"), "expired settled", "expired settled", kind="response"
+    ),
+    *_both("find-answer", "supabase", _calls("find_answer"), "settled", "settled", kind="gone session"),
     Boundary("last-byte", "client", Fault(drops_at=b"[DONE]"), frozenset({"settled"})),
     Boundary("last-byte-whole", "client", Fault(drops_answer=True), frozenset({"settled"}), is_stream=False),
 ]
@@ -122,13 +133,23 @@ class Crash:
     holds_then: list[HoldRow] = field(default_factory=list)
     asked_later: Answer | None = None
     first_lines: int = 0
+    session: Session | None = None
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Idempotency-Key": f"key-{self.customer.account_id}"}
 
+    @property
+    def path(self) -> str:
+        return "/v1/responses" if self.boundary.kind == "response" else "/v1/chat/completions"
+
     def body(self) -> dict[str, object]:
-        return chat(self.model, stream=self.boundary.is_stream)
+        if self.boundary.kind == "response":
+            return {"model": self.model.id, "input": GREETING, "stream": self.boundary.is_stream}
+        if self.session is None:
+            return chat(self.model, stream=self.boundary.is_stream)
+        said = [{"role": "system", "content": "be kind"}, {"role": "user", "content": GREETING}]
+        return chat(self.model, stream=self.boundary.is_stream, session_id=self.session.id, messages=said)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the usage lines of the request, all its tries together."""
@@ -149,9 +170,13 @@ class Scene:
     async def ask(self, url: str, crash: Crash) -> Answer:
         body, headers = crash.body(), {**crash.customer.headers, **crash.headers}
         started_s = time.monotonic()
-        async with self.session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as response:
+        async with self.session.post(url + crash.path, json=body, headers=headers) as response:
             text = await response.text()
-        is_done = "[DONE]" in text or (response.status == 200 and not crash.boundary.is_stream)
+        is_done = (
+            "[DONE]" in text
+            or "response.completed" in text
+            or (response.status == 200 and not crash.boundary.is_stream)
+        )
         is_event_stream = response.content_type == "text/event-stream"
         shown = None if is_event_stream else json.loads(text)
         return Answer(response.status, response.headers, shown, time.monotonic() - started_s, is_done)
@@ -175,6 +200,7 @@ class Scene:
         """Have a gateway die at the boundary, and ask again at once."""
         self.stack.processes.wait_ready(gateway.name)
         pid, boundary = gateway.pid, crash.boundary
+        await self._prepare(crash, gateway)
         front = Wire(gateway.url).open()
         wire = front if boundary.place == "client" else self.wires[boundary.place]
 
@@ -188,6 +214,14 @@ class Scene:
         gateway.stop()
         crash.holds_left = crash.customer.books.holds()[crash.first_lines :]
         crash.asked_at_once = await self.ask(self.healthy.url, crash)
+
+    async def _prepare(self, crash: Crash, gateway: RunningGateway) -> None:
+        kind = crash.boundary.kind
+        if kind in ("session", "gone session"):
+            crash.session = await begin_session(self.healthy, crash.customer)
+        if kind == "gone session" and crash.session is not None:
+            assert (await self.ask(gateway.url, crash)).is_done
+            assert (await crash.session.owner.call("DELETE", f"/v1/chat/sessions/{crash.session.id}")).status == 204
 
     async def sweep(self) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {CRON_SECRET}"}

@@ -2,8 +2,9 @@
 
 import importlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import aiohttp
 import pytest
@@ -45,6 +46,7 @@ class DeclaredRoute:
     method: str
     path: str
     access: Access
+    endpoint: Any = field(repr=False)
 
     @property
     def example(self) -> str:
@@ -55,7 +57,7 @@ class DeclaredRoute:
 @cache
 def declared_routes() -> tuple[DeclaredRoute, ...]:
     return tuple(
-        DeclaredRoute(group, method, getattr(route, "path", ""), access_of(route))
+        DeclaredRoute(group, method, getattr(route, "path", ""), access_of(route), getattr(route, "endpoint", None))
         for group in GROUPS
         for route in every_route(_app(group).routes)
         for method in sorted(getattr(route, "methods", None) or ())

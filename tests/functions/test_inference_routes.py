@@ -9,10 +9,15 @@ import psycopg
 import pytest
 
 from shared.core.money import NANOS_PER_DOLLAR
+from shared.flows.call import open_call
+from shared.flows.store_response import ResponseStorage
+from shared.flows.store_turn import continue_session
+from shared.flows.stream_chat import stream_chat
 from shared.keys.format import generate_secret
 from tests.functions.chat.books import assert_settled, has_no_usage_line, only_usage_line, wait_until_settled
 from tests.functions.inference_routes import CHARGED, EACH_CHARGED, EACH_FREE, EACH_ROUTE, FREE, InferenceRoute
-from tests.functions.test_access import declared_routes
+from tests.functions.reached import reached_from
+from tests.functions.test_access import DeclaredRoute, declared_routes
 from tests.harness.books import CountedRequests
 from tests.harness.gateways import RunningGateway
 from tests.harness.simulator import Simulator
@@ -21,13 +26,18 @@ from tests.harness.tenants import Models, PlanLimits, Tenant, Tenants
 START = 10 * NANOS_PER_DOLLAR
 SET_SCOPES = "update gateway.api_keys set scopes = '{models:read,account:read}' where id = %s"
 SUSPEND = "update gateway.accounts set status = 'suspended' where id = %s"
+# What a route's code leads to where it takes more than a request for a whole answer.
+FORMS = {stream_chat: "stream", continue_session: "session", ResponseStorage: "stored"}
+# Its jobs ask a provider what an answer has cost, and nobody but our scheduler starts them.
+LOOKS_UP = "/internal/jobs/{name}"
 # A client that leaves is gone long before the gate opens.
 STAYS_S = 0.5
 
 
-def test_every_route_that_asks_a_model_is_asked_here() -> None:
-    asking = {route.path for route in declared_routes() if route.method == "POST" and route.access.scope == "inference"}
-    assert asking == {route.path for route in CHARGED + FREE}
+def test_every_form_of_every_route_that_asks_a_model_is_asked_here() -> None:
+    asking = [(route.path, form) for route in declared_routes() for form in forms_of(route)]
+    asked = [(route.path, route.form) for route in CHARGED + FREE]
+    assert sorted(asking) == sorted(asked)
 
 
 @EACH_ROUTE
@@ -187,7 +197,7 @@ async def test_who_leaves_while_it_is_under_way_is_settled_once_and_nothing_is_l
 ) -> None:
     gate = new_gate()
     customer, model = tenant(limits=PlanLimits(concurrency=1)), route.model(make_model, f"gate={gate}")
-    await ask_and_leave(gateway, customer, route, route.body(model))
+    await ask_and_leave(gateway, customer, route, route.body(customer, model))
     await asyncio.to_thread(simulator.wait_for, 1, model.upstream_model)
     assert [hold.state for hold in customer.books.holds()] == ["held"]
     simulator.open_gate(gate)
@@ -220,6 +230,16 @@ async def test_what_is_free_needs_no_credit_and_leaves_no_line(
     assert simulator.requests(model.upstream_model) == []
     assert customer.books.holds() == []
     assert has_no_usage_line(customer)
+
+
+def forms_of(route: DeclaredRoute) -> list[str]:
+    """Return the forms of request that a route takes; none where it neither says nor shows that it asks a model."""
+    reached = reached_from(route.endpoint)
+    is_ours_to_ask = route.method == "POST" and route.access.scope == "inference"
+    asks_provider = "upstream" in reached.names and route.path != LOOKS_UP
+    if not (is_ours_to_ask or asks_provider or open_call in reached.objects):
+        return []
+    return ["whole", *(form for part, form in FORMS.items() if part in reached.objects)]
 
 
 def new_gate() -> str:

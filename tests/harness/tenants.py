@@ -206,13 +206,17 @@ class Models:
         model_id, upstream_model = _names(script)
         _run(self.database_url, INSERT_MODEL, (model_id, model_id, 32_000, 0, None, []))
         _run(self.database_url, MAKES, (["image"], model_id))
-        price_ids: dict[str, int] = {}
+        model = TestModel(model_id, upstream_model, {})
         for provider, variant in itertools.product(providers, variants):
-            named = (model_id, provider, upstream_model, variant.size, variant.quality)
-            cost_nanos = int(variant.usd * NANOS_PER_DOLLAR)
-            published = _call(self.database_url, PUBLISH_IMAGE_PRICE, *named, cost_nanos, markup_ppm)
-            price_ids.setdefault(provider, int(published["price_id"]))
-        return TestModel(model_id, upstream_model, price_ids)
+            price_id = self.publish_images(model, provider, variant, markup_ppm)
+            model.price_ids.setdefault(provider, price_id)
+        return model
+
+    def publish_images(self, model: TestModel, provider: str, variant: TestVariant, markup_ppm: int = 0) -> int:
+        """Put a model's images on offer at a provider, the first variant there its default; return the price's id."""
+        named = (model.id, provider, model.upstream_model, variant.size, variant.quality)
+        cost_nanos = int(variant.usd * NANOS_PER_DOLLAR)
+        return int(_call(self.database_url, PUBLISH_IMAGE_PRICE, *named, cost_nanos, markup_ppm)["price_id"])
 
 
 def _names(script: str) -> tuple[str, str]:

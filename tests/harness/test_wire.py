@@ -97,3 +97,21 @@ async def test_a_stream_breaks_off_in_front_of_the_bytes_that_were_named(
                 received += chunk
     assert b"tok4" in received
     assert b"tok5" not in received
+
+
+@pytest.mark.parametrize(("pace_ms", "is_whole"), [(200, True), (2_000, False)])
+async def test_a_stream_that_falls_silent_breaks_off_and_one_that_is_slow_does_not(
+    stack: LocalStack, open_wire: OpenWire, pace_ms: int, is_whole: bool
+) -> None:
+    wire, received = open_wire(stack.simulator_url), b""
+    model = f"sim/tokens=6,pace_ms={pace_ms}"
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    with wire.broken(Fault(silence_limit_s=0.8)), suppress(aiohttp.ClientError):
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": "Bearer any"}) as session,
+            session.post(f"{wire.url}/chutes/v1/chat/completions", json=body) as response,
+        ):
+            async for chunk in response.content.iter_any():
+                received += chunk
+    assert b"tok0" in received
+    assert (b"tok5" in received) == is_whole

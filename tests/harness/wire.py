@@ -32,7 +32,8 @@ class Fault:
     """How the wire breaks: before the store it may wait, refuse or answer a status; after it, drop the answer.
 
     drops_at: the answer is passed on up to the piece that holds these bytes and breaks off there; b"" is in front of
-    its headers, and bytes that never come are its end. patience_s: after so long the wire hangs up on both sides; silence_limit_s: after so long without a byte.
+    its headers, and bytes that never come are its end. patience_s: after so long the wire hangs up on both sides;
+    silence_limit_s: after so long without a byte of the answer.
     on_match is called at the moment of the break, before the other side can see it, in the wire's own thread.
     """
 

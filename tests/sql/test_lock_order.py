@@ -54,6 +54,7 @@ MAKE_DUE = """
     update gateway.api_keys set rotate_every_days = 7, rotates_at = '2026-01-01', pending_secret = %s,
            pending_secret_id = case when %s then decode('01020304', 'hex') end where id = %s
 """
+LET_READ_HISTORY = "update gateway.api_keys set scopes = scopes || '{history:read,history:write}' where account_id = %s"
 END_CLAIMS = "update gateway.replays set expires_at = clock_timestamp() - interval '1 s' where account_id = %s"
 COUNT_WAITING = "select count(*) from pg_stat_activity where pid = any (%s) and wait_event_type = 'Lock'"
 
@@ -218,6 +219,19 @@ def _append_turn(at: Meeting, _by: str) -> Call:
     }
 
 
+def _begin_turn(at: Meeting, by: str) -> Call:
+    names = ["input_tokens", "output_tokens", "reasoning_output_tokens", "images", "messages", "size_bytes"]
+    names += ["largest_bytes", "instruction_messages", "instruction_bytes", "largest_instruction_bytes"]
+    at.owner.books.rows(LET_READ_HISTORY, at.owner.account_id)
+    return "begin_chat_turn", {
+        "caller": at.caller(by, "inference"),
+        "session_id": new_session(at.owner),
+        "turn": Jsonb({**dict.fromkeys(names, 0), "models": [MODEL]}),
+        # A first try: it ends what was asked before in these words.
+        "claim": claim_of(body="over"),
+    }
+
+
 def _account(function: str, scope: str, **arguments: object) -> Callable[[Meeting, str], Call]:
     return lambda at, by: (function, {"caller": at.caller(by, scope), **arguments})
 
@@ -256,6 +270,7 @@ CALLS: dict[str, Callable[[Meeting, str], Call]] = {
 
 # These take the locks that others above take, in the same functions: they are not made to meet all of them once more.
 ALIKE: dict[str, Callable[[Meeting, str], Call]] = {
+    "begin turn": _begin_turn,
     "apply referral": _gift("apply_referral", code=lambda at: at.referral_code),
     "expire trial": lambda at, _by: ("expire_trial", {"account_id": at.owner.account_id}),
     "find answer": lambda at, by: (

@@ -82,7 +82,8 @@ def vector_of(text: object, dimensions: int) -> list[float]:
 
 def _item(index: int, given: object, asked: EmbeddingAsked, script: Script) -> dict[str, Any]:
     is_longer = script.vectors is VectorForm.RAGGED and index == len(asked.inputs) - 1
-    numbers = vector_of(given, asked.dimensions + is_longer)
+    is_whole = script.vectors is VectorForm.WHOLE
+    numbers = vector_of(given, DEFAULT_DIMENSIONS if is_whole else asked.dimensions + is_longer)
     is_base64 = asked.is_base64 if script.vectors is not VectorForm.OTHER else not asked.is_base64
     packed = struct.pack(f"<{len(numbers)}f", *numbers)
     embedding: object = base64.b64encode(packed).decode() if is_base64 else numbers

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from infra.local.simulator.log import Served
 from infra.local.simulator.script import ImageForm, Script, UsageMode
 
 MAX_IMAGES = 10
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 REVISED_PROMPT = "a revised prompt"
 PROMPT_TOKENS, TOKENS_PER_IMAGE = 10, 1_056
 _TEXTS = ("model", "prompt", "size", "quality", "response_format", "output_format", "background", "style")
@@ -59,14 +61,12 @@ def image_answer(asked: ImageAsked, script: Script, served: Served) -> bytes:
 
 
 def _datum(form: ImageForm, index: int, script: Script, asked: ImageAsked) -> dict[str, Any]:
-    # An image is noise: it does not compress.
-    noise = base64.b64encode(bytes((index * 7 + place * place * 31) % 251 for place in range(64))).decode()
     match form:
         case ImageForm.BASE64 if asked.fields.get("response_format") == "url":
             return {"url": f"https://images.example/{index}.png", "revised_prompt": REVISED_PROMPT}
         case ImageForm.BASE64:
-            size = max(4, script.image_bytes * 4 // 3 // 4 * 4)
-            return {"b64_json": (noise.rstrip("=") * (size // 84 + 2))[:size], "revised_prompt": REVISED_PROMPT}
+            picture = _noise(script, index)
+            return {"b64_json": base64.b64encode(picture).decode(), "revised_prompt": REVISED_PROMPT}
         case ImageForm.URL:
             return {"url": f"https://images.example/{index}.png", "revised_prompt": REVISED_PROMPT}
         case ImageForm.BROKEN:
@@ -75,6 +75,12 @@ def _datum(form: ImageForm, index: int, script: Script, asked: ImageAsked) -> di
             return {"url": f"http://169.254.169.254/{index}"}
         case ImageForm.NOTHING:
             return {}
+
+
+def _noise(script: Script, index: int) -> bytes:
+    """Return what looks like a PNG and is noise: an image does not compress, and the same one comes again."""
+    noise = random.Random(f"{script.key} {index}").randbytes(max(0, script.image_bytes - len(PNG_HEAD)))
+    return PNG_HEAD + noise
 
 
 def _usage(script: Script, served: Served) -> dict[str, Any]:

@@ -56,10 +56,14 @@ class ImageForm(StrEnum):
 
 
 class VectorForm(StrEnum):
-    """How embeddings come; other is in the encoding that was not asked for, reversed and unnumbered are no faults."""
+    """How embeddings come; other is in the encoding that was not asked for, reversed and unnumbered are no faults.
+
+    whole: as long as the model makes them, whatever was asked
+    """
 
     AS_ASKED = "as_asked"
     OTHER = "other"
+    WHOLE = "whole"
     REVERSED = "reversed"
     UNNUMBERED = "unnumbered"
     SAME_INDEX = "same_index"

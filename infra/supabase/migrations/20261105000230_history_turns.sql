@@ -1,6 +1,6 @@
 -- What a request with a session takes from it and leaves in it, and how history ends.
 
-create function gateway.last_turns(p_account_id bigint, p_session_id bigint, p_token_budget int) returns jsonb
+create function gateway.last_turns(p_account_id bigint, p_session_id bigint, p_token_budget int, p_without int[]) returns jsonb
 language sql stable
 as $$
     with session as (
@@ -11,6 +11,7 @@ as $$
           from session, lateral (select position from gateway.chat_messages
                                   where session_id = session.id and role not in ('system', 'developer')
                                     and (generation_position is null or position > session.hidden_through)
+                                    and position <> all (p_without)
                                   order by position limit 1) as said),
     -- What the model was told first holds for all that follows, so it stays when older turns go.
     head as (
@@ -22,6 +23,7 @@ as $$
                                           where session_id = session.id
                                             and position < coalesce((select position from first_said), 2147483647)
                                             and (generation_position is null or position > session.hidden_through)
+                                            and position <> all (p_without)
                                           order by position limit 1000) as first) as summed
          where summed.tokens <= p_token_budget and summed.size_bytes <= 4194304),
     taken as (
@@ -35,6 +37,7 @@ as $$
                select position, role, tokens, size_bytes from gateway.chat_messages
                 where session_id = session.id and position >= first_said.position
                   and (generation_position is null or position > session.hidden_through)
+                  and position <> all (p_without)
                 order by position desc limit 1000) as recent),
     -- Where older ones go, a turn begins with its question: an answer, or a tool's result, without what it answers is
     -- refused by providers.
@@ -48,6 +51,7 @@ as $$
           from session, start, gateway.chat_messages as message
          where message.session_id = session.id and message.position >= start.position
            and (message.generation_position is null or message.position > session.hidden_through)
+           and message.position <> all (p_without)
         union all
         select message.position, message.message, message.tokens
           from session, head, gateway.chat_messages as message
@@ -56,35 +60,11 @@ as $$
                'session_id', session.id, 'model_id', session.model_id,
                'messages', coalesce((select jsonb_agg(message order by position) from chosen), '[]'),
                'tokens', (select coalesce(sum(tokens), 0) from chosen),
-               'is_cut', session.messages > (select count(*) from chosen))
+               'is_cut', session.messages > (select count(*) from chosen) + cardinality(p_without))
       from session
 $$;
 comment on function gateway.last_turns is
-    'One statement: a session, oldest first; where its tokens pass the budget, or it a thousand messages or 4 MiB, the newest turns that fit, after the instructions that it begins with. Null where the account has no such session.';
-
-create function api.read_chat_turns(p_caller jsonb, p_session_id bigint, p_token_budget int) returns jsonb
-language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
-as $$
-declare
-    v       record;
-    v_lacks text;
-    v_turns jsonb;
-begin
-    select * into v from gateway.enter(p_caller);
-    if v.refusal is not null then
-        return v.refusal;
-    end if;
-    -- Whoever may ask a model what was said can read it, and what he asks is written there.
-    select min(scope) into v_lacks from unnest('{history:read,history:write}'::text[]) as scope where scope <> all ((v.key).scopes);
-    if v_lacks is not null then
-        perform gateway.note_refusal(v.key, 'missing_scope', gateway.read_caller(p_caller));
-        return gateway.refusal(403, 'missing_scope', jsonb_build_object('scope', v_lacks)) || gateway.policy_of(v.key);
-    end if;
-    v_turns := gateway.last_turns((v.key).account_id, p_session_id, p_token_budget);
-    return coalesce(gateway.answer('turns', v.key, v_turns), gateway.no_session(v.key));
-end $$;
-comment on function api.read_chat_turns is
-    'What stands before a request''s own messages, for a caller who may read and write history beside what his route asks for.';
+    'One statement: a session, oldest first; where its tokens pass the budget, or it a thousand messages or 4 MiB, the newest turns that fit, after the instructions that it begins with. Null where the account has no such session. p_without: the places of what is left out.';
 
 create function gateway.superseded_generations(p_generation_id uuid) returns setof uuid
 language sql stable
@@ -96,6 +76,58 @@ as $$
     select id from earlier
 $$;
 comment on function gateway.superseded_generations is 'The requests whose process has died and in whose place this one came, and those before them.';
+
+create function gateway.places_of_first_try(p_key_id bigint, p_session_id bigint, p_claim gateway.claim) returns int[]
+language plpgsql stable
+as $$
+declare
+    v_first_id uuid := (gateway.find_claim(p_key_id, p_claim, gateway.clock())).generation_id;
+begin
+    if v_first_id is null then
+        return '{}';
+    end if;
+    return array(select message.position
+                   from gateway.chat_messages as message join gateway.chat_sessions as session on session.id = message.session_id
+                  where message.session_id = p_session_id and message.position > session.hidden_through
+                    and message.generation_id in (select v_first_id union all select gateway.superseded_generations(v_first_id)));
+end $$;
+comment on function gateway.places_of_first_try is
+    'Where the turn stands that a request left whose process died before it was paid for: its retry goes on from where it did, and takes its place.';
+
+create function api.read_chat_turns(p_caller jsonb, p_session_id bigint, p_token_budget int, p_claim jsonb default null) returns jsonb
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v       record;
+    v_lacks text;
+    v_turns jsonb;
+    v_claim gateway.claim := gateway.read_claim(p_claim);
+begin
+    select * into v from gateway.enter(p_caller);
+    if v.refusal is not null then
+        return v.refusal;
+    end if;
+    -- Whoever may ask a model what was said can read it, and what he asks is written there.
+    select min(scope) into v_lacks from unnest('{history:read,history:write}'::text[]) as scope where scope <> all ((v.key).scopes);
+    if v_lacks is not null then
+        perform gateway.note_refusal(v.key, 'missing_scope', gateway.read_caller(p_caller));
+        return gateway.refusal(403, 'missing_scope', jsonb_build_object('scope', v_lacks)) || gateway.policy_of(v.key);
+    end if;
+    v_turns := gateway.last_turns((v.key).account_id, p_session_id, p_token_budget,
+                                  gateway.places_of_first_try((v.key).id, p_session_id, v_claim));
+    return coalesce(gateway.answer('turns', v.key, v_turns), gateway.no_session(v.key));
+end $$;
+comment on function api.read_chat_turns is
+    'What stands before a request''s own messages, for a caller who may read and write history beside what his route asks for.';
+
+create function gateway.without_instructions(p_messages jsonb) returns jsonb
+language sql immutable
+as $$
+    select coalesce(jsonb_agg(value order by number), '[]')
+      from jsonb_array_elements(p_messages) with ordinality as given (value, number)
+     where number >= (select min(number) from jsonb_array_elements(p_messages) with ordinality as each (value, number)
+                       where each.value -> 'message' ->> 'role' not in ('system', 'developer'))
+$$;
 
 create function api.append_chat_turn(p_generation_id uuid, p_session_id bigint, p_messages jsonb, p_model_id text) returns jsonb
 language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
@@ -128,6 +160,10 @@ begin
     v_session := gateway.find_session(v_account.id, p_session_id);
     if v_session.id is null then
         return gateway.refusal(404, 'session_not_found');
+    end if;
+    -- Another first turn may have ended meanwhile, and instructions stand at a session's head alone.
+    if v_session.messages > 0 then
+        p_messages := gateway.without_instructions(p_messages);
     end if;
     return coalesce(gateway.add_messages(v_session, p_messages, p_model_id, p_generation_id, gateway.clock()),
                     jsonb_build_object('verdict', 'turn', 'outcome', 'stored'));

@@ -10,6 +10,7 @@ comment on column gateway.models.output_modalities is 'What the model makes: tex
 create table gateway.image_prices (
     model_id         text not null,
     provider         text not null,
+    upstream_model   text not null,
     size             text not null check (size ~ '^[0-9A-Za-z:]{0,20}$'),
     quality          text not null check (quality ~ '^[0-9a-z-]{0,20}$'),
     is_default       boolean not null default false,
@@ -21,7 +22,9 @@ create table gateway.image_prices (
 );
 comment on table gateway.image_prices is
     'An image that a model makes at a provider, in one size and quality, at a price version of its own whose rate for images is the image''s price. Empty: the model does not know the one or the other, and it is not sent.';
-comment on column gateway.image_prices.is_default is 'Whose size and quality are meant where a request names none.';
+comment on column gateway.image_prices.is_default is
+    'Whose size and quality are meant where a request names none; of a model''s providers the cheapest default.';
+comment on column gateway.image_prices.upstream_model is 'What the provider calls the model when it makes images; in a chat it may have another name.';
 create unique index image_prices_by_default on gateway.image_prices (model_id, provider) where is_default;
 alter table gateway.image_prices enable row level security;
 
@@ -52,27 +55,39 @@ begin
     return v_bounds;
 end $$;
 
-create function gateway.image_variant(p_model_id text, p_provider text, p_bounds gateway.bounds) returns setof gateway.image_prices
-language plpgsql stable rows 1
+create function gateway.image_variants_meant(p_model_id text, p_providers text[], p_bounds gateway.bounds)
+returns setof gateway.image_prices
+language plpgsql stable rows 2
 as $$
 begin
     return query
         select variant.*
-          from gateway.image_prices as usual
+          from (select named.size, named.quality
+                  from gateway.image_prices as usual
+                  join gateway.provider_offers as offer
+                    on offer.model_id = usual.model_id and offer.provider = usual.provider and offer.is_enabled
+                   and (p_providers is null or offer.provider = any (p_providers))
+                  join gateway.image_prices as named
+                    on named.model_id = usual.model_id and named.provider = usual.provider
+                   and named.size = coalesce(p_bounds.image_size, usual.size)
+                   and named.quality = coalesce(p_bounds.image_quality, usual.quality)
+                  join gateway.prices as price on price.id = named.price_id
+                 where usual.model_id = p_model_id and usual.is_default
+                 order by (price.price).images, named.provider
+                 limit 1) as meant
           join gateway.image_prices as variant
-            on variant.model_id = usual.model_id and variant.provider = usual.provider
-           and variant.size = coalesce(p_bounds.image_size, usual.size)
-           and variant.quality = coalesce(p_bounds.image_quality, usual.quality)
-         where usual.model_id = p_model_id and usual.provider = p_provider and usual.is_default;
+            on variant.model_id = p_model_id and variant.size = meant.size and variant.quality = meant.quality;
 end $$;
-comment on function gateway.image_variant is 'The variant that a request means at a provider: what it does not name is the default''s.';
+comment on function gateway.image_variants_meant is
+    'The size and quality that a request means of a model, at every provider that has it: what it does not name is the default''s of the provider that is cheapest then, so that no other provider''s default is ever paid for.';
 
 create or replace function gateway.offers_for(p_models text[], p_providers text[], p_is_test boolean, p_bounds gateway.bounds)
 returns setof gateway.offer
 language sql stable
 as $$
     with offered as (
-        select asked.position, asked.model_id, offer.provider, offer.upstream_model, price.id as price_id, price.price as rates,
+        select asked.position, asked.model_id, offer.provider, coalesce(variant.upstream_model, offer.upstream_model) as upstream_model,
+               price.id as price_id, price.price as rates,
                model.context_length, least(model.max_output_tokens, offer.max_output_tokens) as max_output_tokens,
                'reasoning' = any (model.supported_parameters) as is_reasoning,
                p_bounds.input_tokens + p_bounds.images * coalesce(model.image_input_tokens, 0) as input_tokens,
@@ -86,8 +101,9 @@ as $$
            and offer.is_enabled and (p_is_test or p_providers is null or offer.provider = any (p_providers))
           -- A function of its own, so that a request that asks for no image opens none of what it reads.
           left join lateral (
-               select size, quality, price_id from gateway.image_variant(offer.model_id, offer.provider, p_bounds)
-                where p_bounds.output = 'image'
+               select meant.upstream_model, meant.size, meant.quality, meant.price_id
+                 from gateway.image_variants_meant(offer.model_id, p_providers, p_bounds) as meant
+                where p_bounds.output = 'image' and meant.provider = offer.provider
                ) as variant on true
           join gateway.prices as price
             on price.id = case when p_bounds.output = 'image' and not p_is_test then variant.price_id else offer.price_id end
@@ -152,9 +168,7 @@ as $$
              and not exists (select from gateway.models where id = any (p_models) and is_enabled and image_input_tokens is not null)
             then gateway.refusal(400, 'images_not_supported', jsonb_build_object('model', p_models[1]))
         when p_bounds.output = 'image'
-             and not exists (select from gateway.image_variants(p_models) as variant
-                              where variant.size = coalesce(p_bounds.image_size, variant.size)
-                                and variant.quality = coalesce(p_bounds.image_quality, variant.quality))
+             and not exists (select from unnest(p_models) as asked (model_id), gateway.image_variants_meant(asked.model_id, null, p_bounds))
              and gateway.told_variants(p_models) is not null
             then gateway.refusal(400, 'image_variant_not_offered', jsonb_build_object(
                      'model', p_models[1], 'offered', gateway.told_variants(p_models)))
@@ -194,6 +208,7 @@ declare
     v_price   gateway.rates;
     v_current gateway.image_prices;
     v_id      bigint;
+    v_waits   boolean;
 begin
     if v_cost.images is null then
         raise exception 'an image needs a price' using errcode = 'invalid_parameter_value';
@@ -217,20 +232,24 @@ begin
          where model_id = p_model_id and provider = p_provider and size = p_size and quality = p_quality;
         return jsonb_build_object('price_id', v_current.price_id, 'pending_price_id', v_id);
     end if;
-    update gateway.provider_offers set upstream_model = p_upstream_model
-     where model_id = p_model_id and provider = p_provider and upstream_model <> p_upstream_model;
+    -- Who names no size pays the default's price, so that another default is a change of price too.
+    v_waits := p_is_default and not p_is_confirmed and exists (
+        select from gateway.image_prices as usual join gateway.prices as price on price.id = usual.price_id
+         where usual.model_id = p_model_id and usual.provider = p_provider and usual.is_default
+           and (usual.size, usual.quality) <> (p_size, p_quality) and gateway.is_jump(price.cost, v_cost));
     update gateway.image_prices set is_default = false
-     where model_id = p_model_id and provider = p_provider and is_default and p_is_default;
-    insert into gateway.image_prices as variant (model_id, provider, size, quality, is_default, price_id)
-    values (p_model_id, p_provider, p_size, p_quality,
+     where model_id = p_model_id and provider = p_provider and is_default and p_is_default and not v_waits;
+    insert into gateway.image_prices as variant (model_id, provider, upstream_model, size, quality, is_default, price_id)
+    values (p_model_id, p_provider, p_upstream_model, p_size, p_quality,
             not exists (select from gateway.image_prices as other
                          where other.model_id = p_model_id and other.provider = p_provider and other.is_default), v_id)
     on conflict (model_id, provider, size, quality)
-    do update set price_id = excluded.price_id, pending_price_id = null, is_default = variant.is_default or excluded.is_default;
-    return jsonb_build_object('price_id', v_id);
+    do update set price_id = excluded.price_id, pending_price_id = null, upstream_model = excluded.upstream_model,
+                  is_default = variant.is_default or excluded.is_default;
+    return jsonb_build_object('price_id', v_id) || case when v_waits then '{"is_default_pending": true}' else '{}' end::jsonb;
 end $$;
 comment on function api.publish_image_price is
-    'Puts a model''s images in one size and quality on offer at a provider, the first of them as its default. A changed cost or markup makes a new price version; a cost that jumps more than tenfold waits, the old price in force, until it is published again as confirmed.';
+    'Puts a model''s images in one size and quality on offer at a provider, the first of them as its default. A changed cost or markup makes a new price version; a cost that jumps more than tenfold waits, the old price or default in force, until it is published again as confirmed.';
 
 create or replace function api.list_models() returns jsonb
 language sql stable security definer set search_path = ''

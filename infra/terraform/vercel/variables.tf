@@ -133,7 +133,7 @@ variable "resend" {
 }
 
 variable "function_time_limit_s" {
-  description = "The chat function's maxDuration in vercel.json, which Vercel holds it to."
+  description = "The maxDuration of chat and of images in vercel.json, which Vercel holds both to."
   type        = number
   default     = 300
 

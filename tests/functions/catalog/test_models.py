@@ -93,9 +93,35 @@ async def test_a_model_that_makes_images_shows_their_prices_by_size_and_quality(
         {"size": "2x2", "quality": "low", "price": "0.105000000000000", "is_default": False},
     ]
     assert body["pricing"]["images"] == body["offers"][0]["pricing"]["images"] == prices
-    assert (body["modalities"]["output"], body["pricing"]["input"]) == (["image"], "0.000000000")
+    assert body["modalities"]["output"] == ["image"]
+    # Not for nothing: its tokens have no price of their own.
+    rates = ("input", "output", "cached_input", "image", "request")
+    assert {body["pricing"][name] for name in rates} == {None}
     assert model.id not in await listed(gateway, free="true")
     assert model.id in await listed(gateway, modality="image", provider="portkey")
+
+
+async def test_a_model_shows_each_size_that_some_provider_makes_at_its_lowest_price(
+    gateway: RunningGateway, make_model: Models
+) -> None:
+    model = make_model.image_model(variants=(TestVariant("1x1", "", Decimal("0.02")),))
+    for variant in (TestVariant("4x4", "", Decimal("0.05")), TestVariant("1x1", "", Decimal("0.01"))):
+        make_model.publish_images(model, "portkey", variant)
+    pricing = (await get(gateway, f"/v1/models/{model.id}")).json["pricing"]
+    # The default of the model is that of the provider whose default costs least.
+    assert [(each["size"], each["price"][:4], each["is_default"]) for each in pricing["images"]] == [
+        ("1x1", "0.01", True),
+        ("4x4", "0.05", False),
+    ]
+
+
+async def test_a_model_that_writes_shows_its_images_whoever_makes_them(
+    gateway: RunningGateway, make_model: Models
+) -> None:
+    model = make_model(providers=("openrouter",))
+    make_model.publish_images(model, "portkey", TestVariant("1x1", "", Decimal("0.01")))
+    pricing = (await get(gateway, f"/v1/models/{model.id}")).json["pricing"]
+    assert (pricing["input"], [each["size"] for each in pricing["images"]]) == ("1.000000000", ["1x1"])
 
 
 async def test_a_model_that_makes_embeddings_is_listed_by_what_it_makes(

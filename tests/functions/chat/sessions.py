@@ -19,6 +19,11 @@ SAID = STREAM_HEAD + chunk("fine") + chunk("", "stop") + USAGE + b"data: [DONE]\
 READ_MESSAGES = """
     select message, model_id, tokens, generation_id from gateway.chat_messages where session_id = %s order by position
 """
+FILL = """
+    insert into gateway.chat_messages (account_id, session_id, position, message, tokens)
+    select %s, %s, place, '{"role": "user", "content": "x"}', 5 from generate_series(1, %s) as place
+"""
+MOVE_END = "update gateway.chat_sessions set last_position = %s where id = %s"
 KEEP_NOTHING = "update gateway.accounts set is_zero_retention = true where id = %s"
 
 
@@ -43,6 +48,10 @@ class Session:
         """Return who said what."""
         return [(message["role"], message["content"]) for message, *_ in self.rows()]
 
+    def count(self) -> int:
+        """Return how many messages are stored."""
+        return len(self.rows())
+
     async def say(self, content: Any, role: str = "user") -> None:
         """Put a message into it."""
         answer = await self.owner.call(
@@ -57,6 +66,13 @@ async def begin_session(gateway: RunningGateway, tenant: Tenant) -> Session:
     answer = await owner.call("POST", "/v1/chat/sessions", {})
     assert answer.status == 201, answer.raw
     return Session(owner, tenant, answer.json["id"])
+
+
+def fill(session: Session, count: int) -> None:
+    """Put so many messages into an empty session."""
+    url = session.tenant.database_url
+    run_sql(url, FILL, session.tenant.account_id, session.number, count)
+    run_sql(url, MOVE_END, count, session.number)
 
 
 def user(text: str) -> list[dict[str, Any]]:

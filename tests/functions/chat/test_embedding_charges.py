@@ -117,6 +117,46 @@ async def test_an_answer_that_cannot_be_used_is_free_and_the_next_provider_is_as
     assert assert_settled(customer, START) == 3_000
 
 
+async def test_where_nobody_counts_a_field_beside_the_inputs_is_held_for_and_not_charged(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    customer, model = tenant(), make_model.embedding_model("usage=missing", providers=("portkey",))
+    answer = await embed(gateway, customer, model, ["a"] * 100, note="x" * 2_000)
+    line = usage_line(customer, answer.generation_id)
+    assert (line["usage_source"], line["input_tokens"]) == ("counted", 25)
+    assert assert_settled(customer, START) == line["cost_nanos"] == 25_000
+
+
+async def test_vectors_of_another_length_than_was_asked_for_are_not_passed_on(
+    odd_gateway: RunningGateway, tenant: Tenants, make_model: Models, raw_provider: RawProvider
+) -> None:
+    customer, stubborn = tenant(), make_model.embedding_model(providers=("portkey",))
+    raw_provider.answers(
+        stubborn.upstream_model, answer_of({"data": [{"embedding": [0.5, -1]}], "usage": {"prompt_tokens": 3}})
+    )
+    answer = await embed(odd_gateway, customer, stubborn, dimensions=5)
+    assert (answer.status, answer.error["code"]) == (400, "provider_rejected_request"), answer.raw
+    assert (answer.error["param"], answer.headers["x-should-retry"]) == ("dimensions", "false")
+    (attempt,) = only_usage_line(customer)["attempts"]
+    assert attempt["is_request_at_fault"]
+    assert assert_settled(customer, START) == 0
+    other = make_model.embedding_model("prompt_tokens=3")
+    served = await embed(odd_gateway, customer, stubborn, "a", models=[other.id], dimensions=5)
+    assert vectors(served) == [vector_of("a", 5)]
+    assert served.json["model"] == other.id
+
+
+async def test_what_a_provider_takes_for_vectors_of_another_length_is_the_house_s(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    customer, model = tenant(), make_model.embedding_model("vectors=whole,cost=0.002")
+    answer = await embed(gateway, customer, model, dimensions=5)
+    assert (answer.status, answer.error["param"]) == (400, "dimensions"), answer.raw
+    line = only_usage_line(customer)
+    assert (line["cost_excess_nanos"], line["waived_reason"]) == (2_000_000, "no_answer")
+    assert assert_settled(customer, START) == 0
+
+
 async def test_a_number_too_large_for_32_bits_is_no_embedding(
     odd_gateway: RunningGateway, tenant: Tenants, make_model: Models, raw_provider: RawProvider
 ) -> None:

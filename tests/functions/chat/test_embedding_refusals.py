@@ -40,6 +40,10 @@ from tests.harness.tenants import Models, Tenant, Tenants
         ({"input": "a", "dimensions": 16_385}, "dimensions"),
         ({"input": "a", "dimensions": "8"}, "dimensions"),
         ({"input": "a", "dimensions": True}, "dimensions"),
+        ({"input": ["a"] * 2_048, "dimensions": 3_073}, "input"),
+        ({"input": "a", "note": "x" * 16_385}, "note"),
+        ({"input": ["a"] * 2_048, "note": "x" * 3_000_000, "other": "y" * 9_000}, "note"),
+        ({"input": "a", "a name!": "x" * 16_385}, None),
         ({"input": "a", "provider": {"order": "x"}}, "provider.order"),
         ({"input": "a", "models": ["a"] * 9}, "models"),
         ({"input": "a", "stream": True}, "stream"),
@@ -51,7 +55,7 @@ from tests.harness.tenants import Models, Tenant, Tenants
     ids=lambda given: str(given)[:40],
 )
 async def test_a_wrong_field_is_refused_by_name(
-    gateway: RunningGateway, customer: Tenant, fields: dict[str, Any], param: str
+    gateway: RunningGateway, customer: Tenant, fields: dict[str, Any], param: str | None
 ) -> None:
     answer = await post(gateway.url, {"model": NOWHERE, **fields}, customer.headers, PATH)
     assert (answer.status, answer.error["param"]) == (400, param), answer.raw
@@ -110,6 +114,7 @@ async def test_without_credit_nothing_is_embedded(
     model = make_model.embedding_model()
     answer = await embed(gateway, tenant(credit_nanos=0), model)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_credits")
+    assert answer.error["message"].endswith("Add credits, or send fewer or shorter inputs.")
     assert simulator.requests(model.upstream_model) == []
 
 

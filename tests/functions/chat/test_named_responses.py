@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from shared.core.money import NANOS_PER_DOLLAR
+from shared.keys.format import generate_secret
 from tests.functions.chat.asked_again import FIRST_TRY, KEY, SECOND_TRY, START, assert_replayed
 from tests.functions.chat.books import assert_settled
 from tests.functions.chat.client import TIMEOUT
@@ -17,7 +19,7 @@ from tests.functions.chat.raw_provider import STREAM_HEAD, RawProvider, chunk
 from tests.functions.chat.speakers import RESPONSES, STREAMED
 from tests.functions.chat.test_stored_responses import call, respond, rows
 from tests.harness.gateways import RunningGateway
-from tests.harness.tenants import Models, Tenants
+from tests.harness.tenants import Models, PlanLimits, Tenants
 
 READ_SIZES = "select size_bytes, octet_length(content) from gateway.stored_responses where account_id = %s order by 1"
 # Packs a hundredfold, and takes a hundred times as much again once it is read.
@@ -174,3 +176,38 @@ async def test_who_paid_gets_his_answer_again_when_what_it_continued_is_gone(
         other = await RESPONSES.ask(gateway, customer, model, headers=KEY, **fields, temperature=0.7)
         assert (other.status, other.error["code"]) == (409, "idempotency_key_reused")
     assert assert_settled(customer, START) == 2 * (10 * 1_000 + 4 * 2_000)
+
+
+AGAIN = pytest.mark.parametrize("headers", [KEY, SECOND_TRY], ids=["key", "SDK"])
+UNKNOWN = "resp_" + "0" * 32
+
+
+@AGAIN
+async def test_a_retry_that_names_what_is_not_there_passes_the_limiter_as_any_other(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, headers: dict[str, str]
+) -> None:
+    customer, model = tenant(limits=PlanLimits(requests_per_minute=2)), make_model()
+    asked: dict[str, Any] = {"headers": headers, "previous_response_id": UNKNOWN}
+    answers = [await RESPONSES.ask(gateway, customer, model, **asked) for _ in range(6)]
+    limited = [answer for answer in answers if answer.status == 429]
+    assert {answer.status for answer in answers} == {400, 429}
+    assert len(limited) >= 3
+
+
+@AGAIN
+async def test_a_stranger_s_retry_is_turned_away(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, headers: dict[str, str]
+) -> None:
+    stranger, model = replace(tenant(), api_key=generate_secret("live")), make_model()
+    for _ in range(2):
+        answer = await RESPONSES.ask(gateway, stranger, model, headers=headers, previous_response_id=UNKNOWN)
+        assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+
+
+@AGAIN
+async def test_what_is_no_response_s_id_is_refused_without_asking_who_wants_it(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, headers: dict[str, str]
+) -> None:
+    stranger, model = replace(tenant(), api_key=generate_secret("live")), make_model()
+    answer = await RESPONSES.ask(gateway, stranger, model, headers=headers, previous_response_id="nope")
+    assert (answer.status, answer.error["code"]) == (400, "previous_response_not_found")

@@ -13,22 +13,15 @@ from tests.functions.chat.sessions import (
     USAGE,
     begin_session,
     converse,
+    fill,
     question,
     upstream_messages,
     user,
 )
 from tests.functions.chat.speakers import CHAT, RESPONSES, STREAMED, Speaker
-from tests.functions.keys.client import run_sql
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Models, Tenants
 
-FILL = """
-    with filled as (
-        insert into gateway.chat_messages (account_id, session_id, position, message, tokens)
-        select %s, %s, place, '{"role": "user", "content": "x"}', 5 from generate_series(1, 9999) as place
-     returning session_id)
-    select count(*) from filled
-"""
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
@@ -131,7 +124,7 @@ async def test_a_session_that_is_full_is_refused_before_anything_is_paid(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, speaker: Speaker
 ) -> None:
     session, model = await begin_session(gateway, tenant()), make_model("tokens=2")
-    run_sql(session.tenant.database_url, FILL, session.tenant.account_id, session.number)
+    fill(session, 9_999)
     answer = await speaker.ask(gateway, session.tenant, model, session_id=session.id, **question(speaker, "more?"))
     assert (answer.status, answer.error["code"], answer.error["param"]) == (409, "session_full", "session_id")
     assert assert_settled(session.tenant, START) == 0
@@ -141,8 +134,10 @@ async def test_a_message_that_is_too_large_is_refused_before_anything_is_paid(
     gateway: RunningGateway, tenant: Tenants, make_model: Models
 ) -> None:
     session, model = await begin_session(gateway, tenant()), make_model("tokens=2", context_length=1_000_000)
-    answer = await CHAT.ask(gateway, session.tenant, model, session_id=session.id, messages=user("x" * 262_144))
-    assert (answer.status, answer.error["code"], answer.error["param"]) == (413, "message_too_large", "messages")
+    large = "x" * 262_144
+    for messages in (user(large), [{"role": "system", "content": large}, *user("hi")]):
+        answer = await CHAT.ask(gateway, session.tenant, model, session_id=session.id, messages=messages)
+        assert (answer.status, answer.error["code"], answer.error["param"]) == (413, "message_too_large", "messages")
     many = await CHAT.ask(gateway, session.tenant, model, session_id=session.id, messages=user("x") * 91)
     assert (many.status, many.error["param"]) == (400, "messages")
     assert assert_settled(session.tenant, START) == 0
@@ -197,3 +192,21 @@ async def test_only_what_the_model_takes_stands_before_the_request(
     assert 7 < len(sent) < 16
     assert sent[0]["content"].startswith("question")
     assert [message["content"] for message in sent[-2:]] == ["answer 19", "and?"]
+
+
+async def test_a_session_leaves_a_model_that_reasons_the_room_that_its_answer_may_take(
+    odd_gateway: RunningGateway, raw_provider: RawProvider, tenant: Tenants, make_model: Models
+) -> None:
+    session = await begin_session(odd_gateway, tenant())
+    model = make_model(
+        providers=("portkey",), context_length=20_000, max_output_tokens=16_384, supported_parameters=("reasoning",)
+    )
+    raw_provider.answers(model.upstream_model, SAID)
+    for number in range(16):
+        await session.say(f"question {number} " + "x " * 800)
+        await session.say(f"answer {number}", "assistant")
+    stored = {message["content"]: tokens for message, _, tokens, _ in session.rows()}
+    await converse(odd_gateway, session, model, stream=True, messages=user("and?"), max_tokens=None)
+    sent = upstream_messages(raw_provider, model)
+    assert len(sent) > 2
+    assert sum(stored[message["content"]] for message in sent[:-1]) + 16_384 < 20_000

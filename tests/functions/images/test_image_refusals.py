@@ -90,6 +90,28 @@ async def test_a_size_that_is_not_offered_is_refused_with_those_that_are(
     assert simulator.requests(model.upstream_model) == []
 
 
+@pytest.mark.parametrize("path", [PATH, "/images/generate"])
+@pytest.mark.parametrize(("query", "headers"), [("?session_id=sess_42", {}), ("", {"X-Session-Id": "sess_42"})])
+async def test_a_session_is_refused_rather_than_left_without_its_images(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models, *, path: str, query: str, headers: dict[str, str]
+) -> None:
+    customer, model = tenant(), make_model.image_model()
+    body = {"model": model.id, "prompt": "A cat."}
+    answer = await post(gateway.url, body, {**customer.headers, **headers}, path + query)
+    _assert_refused(answer, customer, INVALID, "session_id")
+
+
+async def test_a_size_that_is_offered_in_another_quality_alone_is_refused_with_those_offered(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    variants = (TestVariant("1024x1024", "standard", Decimal(1)), TestVariant("512x512", "low", Decimal(2)))
+    customer, model = tenant(), make_model.image_model(variants=variants)
+    for fields in ({"size": "512x512"}, {"quality": "low"}, {"size": "512x512", "quality": "auto"}):
+        answer = await draw(gateway, customer, model, **fields)
+        _assert_refused(answer, customer, "image_variant_not_offered", "size")
+        assert "512x512 low" in answer.error["message"]
+
+
 async def test_each_model_is_asked_at_its_own_path(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, simulator: Simulator
 ) -> None:

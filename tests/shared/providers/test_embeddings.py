@@ -121,6 +121,18 @@ def test_what_is_no_vector_per_input_is_malformed(body: bytes, encoding: Encodin
         read_embeddings(body, count=1, encoding=encoding)
 
 
+@pytest.mark.parametrize("given", [[0.5, 0.5], packed(0.5, 0.5)], ids=["list", "base64"])
+def test_how_many_numbers_a_vector_has_is_told(given: object) -> None:
+    assert read_embeddings(answer_of(given), count=1, encoding="base64").dimensions == 2
+
+
+def test_a_float_list_made_of_base64_is_no_longer_than_its_32_bits_need() -> None:
+    numbers = struct.unpack("<4f", struct.pack("<4f", 0.1, -1e-7, 3, 1 / 3))
+    (vector,) = read_embeddings(answer_of(packed(*numbers)), count=1, encoding="float").vectors
+    assert struct.pack("<4f", *json.loads(vector)) == struct.pack("<4f", *numbers)
+    assert len(vector) <= 4 * 16
+
+
 @pytest.mark.parametrize("indexes", [[0, 0], [1, 2], [0, None], [0, 2], [-1, 0]])
 def test_indexes_that_are_no_numbering_are_malformed(indexes: list[int | None]) -> None:
     data = [{"index": index, "embedding": [0.5]} for index in indexes]
@@ -164,9 +176,9 @@ def test_an_answer_is_written_as_openai_s_with_what_it_cost() -> None:
 def test_the_provider_is_sent_what_it_knows(provider: Provider, beside: dict[str, Any]) -> None:
     body = {
         "model": "ours", "models": ["other"], "input": ["a \ud83d"], "dimensions": 8, "user": "u", "input_type": "q",
-        "encoding_format": "base64", "provider": {"data_collection": "deny"}, "usage": {}, "stream": False,
+        "encoding_format": "float", "provider": {"data_collection": "deny"}, "usage": {}, "stream": False,
     }  # fmt: skip
-    sent = build_embedding_request(body, provider=provider, upstream_model="theirs", encoding="base64")
+    sent = build_embedding_request(body, provider=provider, upstream_model="theirs")
     assert json.loads(sent) == {
         "model": "theirs", "input": ["a \ud83d"], "dimensions": 8, "user": "u", "input_type": "q", **beside,
     }  # fmt: skip
@@ -175,9 +187,7 @@ def test_the_provider_is_sent_what_it_knows(provider: Provider, beside: dict[str
 
 def test_a_number_that_json_cannot_carry_is_the_client_s_fault() -> None:
     with pytest.raises(InvalidRequest):
-        build_embedding_request(
-            {"input": "a", "x": float("inf")}, provider=PORTKEY, upstream_model="m", encoding="float"
-        )
+        build_embedding_request({"input": "a", "x": float("inf")}, provider=PORTKEY, upstream_model="m")
 
 
 @pytest.mark.parametrize("raw", [None, b"null", b"{}", b'{"prompt_tokens":null}', b'{"completion_tokens":3}'])
@@ -200,11 +210,13 @@ def test_inputs_are_counted_from_above() -> None:
     assert counts.counted_tokens == 2 + 3
 
 
-def test_a_field_that_nobody_knows_counts_with_every_input() -> None:
+def test_a_field_that_nobody_knows_is_held_for_with_every_input_and_not_charged() -> None:
     inputs = ["a"] * 10
     body = {"model": "m", "input": inputs, "instruction": "x" * 100, "dimensions": 8, "user": "y" * 100}
     alone, counts = count_embeddings({}, inputs), count_embeddings(body, inputs)
-    assert counts.text_bytes - alone.text_bytes == 10 * 100
+    assert counts.expected_tokens - alone.expected_tokens == 10 * 50
+    assert counts.most_tokens - alone.most_tokens == 10 * 100
+    assert counts.counted_tokens == alone.counted_tokens == 3
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])

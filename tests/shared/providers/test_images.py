@@ -53,7 +53,7 @@ def _data(*data: Any) -> bytes:
 def test_a_gpt_image_answer_is_passed_on_with_what_it_cost() -> None:
     assert _written(_read(OPENAI_GPT_IMAGE)) == {
         "created": 1713833628,
-        "data": [{"b64_json": "iVBORw=="}],
+        "data": [{"b64_json": "iVBORw==", "media_type": "image/png"}],
         "background": "transparent",
         "output_format": "png",
         "quality": "high",
@@ -122,11 +122,55 @@ def test_where_the_cost_is_not_known_none_is_named() -> None:
         {"url": "file:///etc/passwd"},
         {"url": "https://example.com/a b.png\n"},
         {"url": "https://" + "x" * 9_000},
+        {"url": "https://"},
+        {"url": "https://?x"},
+        {"url": "https:///a.png"},
+        {"url": "https://example.com/a b.png"},
+        {"url": "https://[example/a.png"},
+        {"url": "https://example.com:port/a.png"},
+        {"b64_json": base64.b64encode(b"<html>not found</html>").decode()},
+        {"b64_json": base64.b64encode(b"<html>not found</html>").decode(), "media_type": "image/png"},
+        {"b64_json": base64.b64encode(b"<html>not found</html>").decode(), "media_type": "text/html"},
+        {"b64_json": base64.b64encode(b"RIFF\0\0\0\0WAVE").decode()},
     ],
 )
 def test_an_image_that_cannot_be_used_is_none(datum: Any) -> None:
     answer = _read(_data(datum, {"b64_json": PICTURE}))
     assert [image.b64_json for image in answer.images] == [PICTURE]
+
+
+@pytest.mark.parametrize(
+    ("head", "told", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n", None, "image/png"),
+        (b"\xff\xd8\xff\xe0", None, "image/jpeg"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", None, "image/webp"),
+        (b"GIF89a", None, "image/gif"),
+        (b"\xff\xd8\xff\xe0", "image/png", "image/jpeg"),
+        (b"<svg xmlns=''></svg>", "image/svg+xml", "image/svg+xml"),
+    ],
+)
+def test_an_image_is_called_what_it_is(head: bytes, told: str | None, media_type: str) -> None:
+    data = base64.b64encode(head + b" and more").decode()
+    body = _data({"b64_json": data, **({} if told is None else {"media_type": told})})
+    written = _written(_read(body))
+    assert written["data"] == [{"b64_json": data, "media_type": media_type}]
+    assert written["output_format"] == media_type.removeprefix("image/").removesuffix("+xml")
+    written = _written(_read(body, form="url"))
+    assert written["data"] == [{"url": f"data:{media_type};base64,{data}"}]
+
+
+def test_of_images_that_are_not_alike_no_format_is_told_but_by_each() -> None:
+    pictures = [base64.b64encode(head).decode() for head in (b"\x89PNG\r\n", b"\xff\xd8\xff\xe0")]
+    written = _written(_read(_data(*({"b64_json": picture} for picture in pictures))))
+    assert [datum["media_type"] for datum in written["data"]] == ["image/png", "image/jpeg"]
+    assert "output_format" not in written
+
+
+@pytest.mark.parametrize("address", ["https://example.com", "https://a.example:8443/x.png?y=%20#z", "https://[::1]/a"])
+def test_an_address_that_names_a_host_is_one(address: str) -> None:
+    (image,) = _read(_data({"url": address})).images
+    assert image.url == address
 
 
 def test_no_more_images_are_passed_on_than_were_held_for() -> None:
@@ -157,8 +201,9 @@ def test_an_image_is_not_lost_for_what_is_told_about_it(told: bytes) -> None:
     created = 5 if told == b"5" else 7
     assert written == {
         "created": created,
-        "data": [{"b64_json": "iVBORw=="}],
+        "data": [{"b64_json": "iVBORw==", "media_type": "image/png"}],
         **({name.decode(): "now" for name in names[1:]} if told == b'"now"' else {}),
+        "output_format": "png",
         "usage": {"images": 1, "cost": 0.042},
     }
 

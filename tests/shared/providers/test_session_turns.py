@@ -62,13 +62,47 @@ def test_own_instructions_stand_for_the_stored_ones() -> None:
         ([QUESTION, calling("1", content="wait")], [QUESTION], [QUESTION, {"role": "assistant", "content": "wait"}]),
         ([QUESTION, calling("1"), result("1"), ANSWER], [QUESTION], [QUESTION, calling("1"), result("1"), ANSWER]),
         ([QUESTION, result("1"), ANSWER], [QUESTION], [QUESTION, ANSWER]),
-        ([result("1"), calling("1")], [], [calling("1")]),
+        ([result("1"), calling("1")], [], []),
     ],
 )
 def test_calls_without_results_and_results_without_calls_are_left_out(
     stored: list[dict[str, Any]], new: list[dict[str, Any]], left: list[dict[str, Any]]
 ) -> None:
     assert continue_conversation(stored, split_messages(new)) == [*left, *new]
+
+
+def test_a_call_whose_id_comes_again_is_not_answered_by_the_other_s_result() -> None:
+    stored = [QUESTION, calling("1", content="wait"), QUESTION, calling("1")]
+    assert continue_conversation(stored, split_messages([result("1")])) == [
+        QUESTION,
+        {"role": "assistant", "content": "wait"},
+        QUESTION,
+        calling("1"),
+        result("1"),
+    ]
+
+
+def test_a_call_stands_where_its_results_come_late() -> None:
+    stored = [QUESTION, calling("1", "2", "3"), QUESTION, ANSWER]
+    continued = continue_conversation(stored, split_messages([result("1"), result("2"), QUESTION]))
+    called = [QUESTION, QUESTION, ANSWER, calling("1", "2"), result("1"), result("2"), QUESTION]
+    assert continued == called
+    apart = [QUESTION, calling("1", "2"), result("1"), QUESTION, ANSWER, result("2"), ANSWER]
+    assert continue_conversation(apart, split_messages([QUESTION])) == [
+        QUESTION,
+        calling("1", "2"),
+        result("1"),
+        result("2"),
+        QUESTION,
+        ANSWER,
+        ANSWER,
+        QUESTION,
+    ]
+
+
+def test_what_a_request_says_itself_is_said_as_it_is() -> None:
+    new = [calling("1", "2"), result("2"), QUESTION, result("9")]
+    assert continue_conversation([QUESTION, calling("1")], split_messages(new)) == [QUESTION, *new]
 
 
 def test_a_message_is_kept_without_its_images_marks_and_thoughts() -> None:
