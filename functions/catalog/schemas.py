@@ -182,8 +182,11 @@ def _cheapest_images(offers: Sequence[ModelOffer]) -> list[ImagePrice]:
     """Return each size and quality that some provider makes, at its lowest price.
 
     The default comes first: whoever names no size is served the default that costs least, whoever's it is.
+
+    source  gateway.image_variants_meant in infra/supabase/migrations
     """
-    images = sorted((image for offer in offers for image in offer.images), key=lambda image: image.rate)
+    by_provider = sorted(offers, key=lambda offer: offer.provider)
+    images = sorted((image for offer in by_provider for image in offer.images), key=lambda image: image.rate)
     cheapest: dict[tuple[str | None, str | None], ImagePrice] = {}
     for image in images:
         cheapest.setdefault((image.size, image.quality), image)

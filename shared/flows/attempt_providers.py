@@ -73,6 +73,7 @@ class Trail:
     is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
     is_too_large: the last one's answer was not read to its end, and is on its bill too
     lost_cost_nanos: what providers say that they charge for answers of which nothing could be used
+    unsaid_offer: the last one that answered so and does not say what it charges
     look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
     units   started_s: when the request came, on the monotonic clock
     """
@@ -84,6 +85,7 @@ class Trail:
     is_out_of_time: bool = False
     is_too_large: bool = False
     lost_cost_nanos: int = 0
+    unsaid_offer: Offer | None = None
     last_offer: Offer | None = None
     look_up: LookUp | None = None
     first_byte_ms: int | None = None

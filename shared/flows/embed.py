@@ -135,7 +135,7 @@ async def _ask(call: Call, request: EmbedRequest, offer: Offer) -> _Embedded:
     if answer.error is not None:
         raise AttemptFailed(classify_error(answer.error), response.status)
     if request.dimensions not in (None, answer.dimensions):
-        call.trail.lost_cost_nanos += _reported_cost(call, offer, answer) or 0
+        _note_lost(call, offer, answer)
         raise AttemptFailed(WRONG_DIMENSIONS, response.status, is_blameless=True)
     return _Embedded(offer, answer)
 
@@ -164,6 +164,15 @@ def _answered(call: Call, request: EmbedRequest, embedded: _Embedded) -> Answere
         upstream_id=answer.id,
         ending=write_embeddings(answer.vectors, model=offer.model_id, tokens=tokens),
     )
+
+
+def _note_lost(call: Call, offer: Offer, answer: Embeddings) -> None:
+    """Note that a provider charges for an answer of which nothing can be used."""
+    reported_nanos = _reported_cost(call, offer, answer)
+    if reported_nanos is None:
+        call.trail.unsaid_offer = offer
+    else:
+        call.trail.lost_cost_nanos += reported_nanos
 
 
 def _reported_cost(call: Call, offer: Offer, answer: Embeddings) -> Nanos | None:

@@ -50,7 +50,7 @@ class AnswerKeeper:
         """Return the whole answer, sealed, with the place for what it cost; None where it is too large."""
         for start in range(0, len(ending.head), _PIECE_BYTES):
             self.add(ending.head[start : start + _PIECE_BYTES])
-            # A whole answer may be 32 MiB of images: the rest is not even looked at.
+            # A whole answer may be a hundred megabytes of images: the rest is not even looked at.
             if self._is_too_large:
                 return None
         self._append(self._compressor.flush())

@@ -80,7 +80,7 @@ async def close_unanswered(call: Call) -> None:
     """End a request whose client got no byte of an answer: at no charge, and voided where no provider saw it.
 
     A provider that was still at it when our time was over bills the house, and so does one that answered more than is
-    read; the books say the most that it can be.
+    read, or what could not be used and not what that cost; the books say the most that it can be.
     """
     offer = call.trail.last_offer
     if offer is None or not call.trail.is_reached:
@@ -91,10 +91,12 @@ async def close_unanswered(call: Call) -> None:
         waived_reason="no_answer",
         reported_cost_nanos=Nanos(call.trail.lost_cost_nanos) or None,
     )
-    if call.trail.is_out_of_time:
-        usage = _most(call, offer, waived_reason="time_limit")
-    elif call.trail.is_too_large:
-        usage = _most(call, offer, waived_reason="answer_too_large")
+    if call.trail.is_out_of_time or call.trail.is_too_large:
+        _tell_lost_cost(call)
+        usage = _most(call, offer, waived_reason="time_limit" if call.trail.is_out_of_time else "answer_too_large")
+    elif call.trail.unsaid_offer is not None:
+        _tell_lost_cost(call)
+        usage = _most(call, call.trail.unsaid_offer, waived_reason="no_answer")
     await call.meter.settle(usage)
 
 
@@ -108,12 +110,16 @@ def usage_if_crashed(call: Call) -> tuple[Usage, LookUp] | None:
 
 def _with_lost_cost(call: Call, reported_cost_nanos: Nanos | None) -> Nanos | None:
     """Add what was charged for answers that could not be used, where the one that could be reports its own cost."""
-    lost_cost_nanos = call.trail.lost_cost_nanos
     if reported_cost_nanos is not None:
-        return Nanos(reported_cost_nanos + lost_cost_nanos)
-    if lost_cost_nanos:
-        log_event("cost_lost", level="warning", cost_nanos=lost_cost_nanos)
+        return Nanos(reported_cost_nanos + call.trail.lost_cost_nanos)
+    _tell_lost_cost(call)
     return None
+
+
+def _tell_lost_cost(call: Call) -> None:
+    """Have the log say what was charged for answers that could not be used, where the books compute a cost."""
+    if call.trail.lost_cost_nanos:
+        log_event("cost_lost", level="warning", cost_nanos=call.trail.lost_cost_nanos)
 
 
 def _most(call: Call, offer: Offer, *, waived_reason: str) -> Usage:

@@ -1,5 +1,6 @@
 """Where a gateway may die on a request's path, and the place where it does."""
 
+import asyncio
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from infra.local.gateway_service import gateway_service
 from infra.local.ports import choose_free_ports
 from infra.local.stack import LocalStack
 from shared.ledger.late import LIST_NAMES
-from tests.flows.calls import GREETING, Answer, chat
+from tests.flows.calls import GREETING, Answer, chat, wait_until
 from tests.functions.chat.sessions import Session, begin_session
 from tests.harness.books import HoldRow
 from tests.harness.gateways import RunningGateway
@@ -28,6 +29,8 @@ from tests.harness.wire import Exchange, Fault, Wire
 
 # A request may take 4 s and its hold lives for 5.
 SHORT_HOLDS = {"FUNCTION_TIME_LIMIT_S": "24", "HOLD_GRACE_S": "1"}
+# From a gateway to the wire.
+ON_ITS_WAY_S = 0.05
 CRON_SECRET = "crash-cron-secret-0123456789"
 SWEEP = "/internal/jobs/settlement_sweep"
 READ_LINES = """
@@ -110,6 +113,7 @@ BOUNDARIES = [
     *_both("release", "redis", _is_release, "expired settled", "expired settled"),
     *_both("begin-turn", "supabase", _calls("begin_chat_turn"), "", "", kind="session"),
     # These leave together with the settlement.
+    *_both("settle-turn", "supabase", _calls("settle"), "expired", "settled", kind="session"),
     *_both("append-turn", "supabase", _calls("append_chat_turn"), "expired settled", "expired settled", kind="session"),
     *_both(
         "store-response", "supabase", _calls("store_response"), "expired settled", "expired settled", kind="response"
@@ -212,6 +216,7 @@ class Scene:
             await self.ask(front.url if wire is front else gateway.url, crash)
         front.close()
         gateway.stop()
+        await self._wait_for_what_it_sent()
         crash.holds_left = crash.customer.books.holds()[crash.first_lines :]
         crash.asked_at_once = await self.ask(self.healthy.url, crash)
 
@@ -222,6 +227,12 @@ class Scene:
         if kind == "gone session" and crash.session is not None:
             assert (await self.ask(gateway.url, crash)).is_done
             assert (await crash.session.owner.call("DELETE", f"/v1/chat/sessions/{crash.session.id}")).status == 204
+
+    async def _wait_for_what_it_sent(self) -> None:
+        """Wait for the calls that a dead gateway had sent beside the one that it died at: the store does them."""
+        wire = self.wires["supabase"]
+        await asyncio.sleep(ON_ITS_WAY_S)
+        await wait_until(lambda: all(exchange.ended_at is not None for exchange in wire.exchanges()))
 
     async def sweep(self) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {CRON_SECRET}"}

@@ -211,6 +211,14 @@ def test_who_names_no_size_is_served_the_cheapest_default_and_by_no_provider_in_
     assert answer["hold"]["amount_nanos"] == 20
 
 
+def test_the_cheapest_default_is_the_model_s_whatever_its_provider_is_called(books: Books) -> None:
+    make_model(books, "images/named-last", {}, **MADE)
+    publish(books, "images/named-last", "4096x4096", "", 50, provider="chutes")
+    publish(books, "images/named-last", "1024x1024", "", 10, provider="portkey")
+    (offer,) = ask(make_customer(books, credit=1000), "images/named-last")["offers"]
+    assert (offer["provider"], offer["image_size"]) == ("portkey", "1024x1024")
+
+
 def test_the_default_is_that_of_the_providers_that_may_serve(books: Books) -> None:
     make_model(books, "images/chosen", {}, **MADE)
     publish(books, "images/chosen", "1024x1024", "", 10)

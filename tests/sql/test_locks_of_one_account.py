@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tests.sql.books import Books, call
-from tests.sql.test_lock_order import ALIKE, CALLS, Meeting, meeting
+from tests.sql.meetings import ALIKE, CALLS, Meeting, meeting
 
 ALL_CALLS = CALLS | ALIKE
 MAKE_TRIAL_DUE = """

@@ -163,6 +163,20 @@ def test_a_retry_of_a_first_turn_is_first_again(books: Books, customer: Customer
     assert (told["messages"], told["is_cut"], told["tokens"]) == ([], False, 0)
 
 
+def test_a_retry_takes_the_room_that_its_first_try_took(books: Books, customer: Customer) -> None:
+    session_id, model = new_session(customer), make_model(books, 1000)
+    dead = customer.admitted(tokens=1, claim=claim_of("k"))
+    append(books, dead, session_id, *turn("q", "a"))
+    books.rows(COUNT_SESSION_AS, 10_000, session_id)
+    assert begin(customer, session_id, model, claim=claim_of("k"))["verdict"] == "turns"
+    assert begin(customer, session_id, model, claim=claim_of("k"), messages=3)["code"] == "session_full"
+    assert begin(customer, session_id, model, claim=claim_of("other"))["code"] == "session_full"
+    books.rows(COUNT_SESSION_AS, 2, session_id)
+    books.rows(COUNT_AS, 200_000, 0, customer.account_id)
+    assert begin(customer, session_id, model, claim=claim_of("k"))["verdict"] == "turns"
+    assert begin(customer, session_id, model)["code"] == "history_full"
+
+
 def test_instructions_are_left_out_where_the_session_has_begun_meanwhile(books: Books, customer: Customer) -> None:
     session_id = new_session(customer)
     ids = [customer.admitted(tokens=1) for _ in range(3)]

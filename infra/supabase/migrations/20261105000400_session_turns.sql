@@ -61,13 +61,13 @@ begin
     return null;
 end $$;
 
-create function gateway.turn_refusal(p_session gateway.chat_sessions, p_turn jsonb, p_is_first boolean) returns jsonb
+create function gateway.turn_refusal(p_session gateway.chat_sessions, p_turn jsonb, p_is_first boolean, p_replaced int) returns jsonb
 language sql stable
 as $$
     -- Instructions are stored at the head of a session alone.
     select gateway.chat_excess(
                p_session,
-               (p_turn ->> 'messages')::int + case when p_is_first then (p_turn ->> 'instruction_messages')::int else 0 end,
+               (p_turn ->> 'messages')::int + case when p_is_first then (p_turn ->> 'instruction_messages')::int else 0 end - p_replaced,
                (p_turn ->> 'size_bytes')::bigint + case when p_is_first then (p_turn ->> 'instruction_bytes')::bigint else 0 end,
                greatest((p_turn ->> 'largest_bytes')::bigint,
                         case when p_is_first then (p_turn ->> 'largest_instruction_bytes')::bigint end))
@@ -92,6 +92,7 @@ declare
     v_claim   gateway.claim := gateway.read_claim(p_claim);
     v_told    jsonb;
     v_account gateway.accounts;
+    v_places  int[];
     v_refusal jsonb;
 begin
     if p_claim is not null and v_claim.key_hmacs is null and not v_claim.is_retry then
@@ -108,8 +109,9 @@ begin
     select * into strict v_account from gateway.accounts where id = (v_told -> 'policy' ->> 'account_id')::bigint;
     -- Of an account without retention nothing is stored, so nothing can be too much.
     if not v_account.is_zero_retention then
+        v_places := gateway.places_of_first_try((v_told -> 'policy' ->> 'key_id')::bigint, p_session_id, v_claim);
         v_refusal := gateway.turn_refusal(gateway.find_session(v_account.id, p_session_id), p_turn,
-                                          v_told -> 'messages' = '[]' and not (v_told ->> 'is_cut')::boolean);
+                                          v_told -> 'messages' = '[]' and not (v_told ->> 'is_cut')::boolean, cardinality(v_places));
     end if;
     return coalesce(v_refusal || jsonb_build_object('policy', v_told -> 'policy'), v_told);
 end $$;

@@ -5,6 +5,7 @@ import pytest
 
 from tests.functions.catalog.client import get
 from tests.functions.chat.client import ask
+from tests.functions.images.client import draw
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Models, Tenants, TestVariant
 
@@ -113,6 +114,17 @@ async def test_a_model_shows_each_size_that_some_provider_makes_at_its_lowest_pr
         ("1x1", "0.01", True),
         ("4x4", "0.05", False),
     ]
+
+
+async def test_of_defaults_that_cost_the_same_that_of_the_first_provider_by_name_is_shown_and_served(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    model = make_model.image_model(variants=(TestVariant("2x2", "", Decimal("0.02")),))
+    for variant in (TestVariant("1x1", "", Decimal("0.02")), TestVariant("4x4", "", Decimal("0.01"))):
+        make_model.publish_images(model, "portkey", variant)
+    pricing = (await get(gateway, f"/v1/models/{model.id}")).json["pricing"]
+    (shown,) = [each["size"] for each in pricing["images"] if each["is_default"]]
+    assert shown == (await draw(gateway, tenant(), model)).json["size"] == "2x2"
 
 
 async def test_a_model_that_writes_shows_its_images_whoever_makes_them(

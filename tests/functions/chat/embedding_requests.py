@@ -10,7 +10,6 @@ from tests.harness.tenants import Tenant, TestModel
 
 PATH = "/v1/embeddings"
 START = 10 * NANOS_PER_DOLLAR
-READ_HOLD = "select amount_nanos from gateway.holds where account_id = %s"
 THREE = ["one", "another", "the third"]
 # A model name that no gateway would take for one: a wrong body is refused before anything is looked up.
 NOWHERE = "nowhere/nothing"

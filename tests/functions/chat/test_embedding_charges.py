@@ -127,6 +127,19 @@ async def test_where_nobody_counts_a_field_beside_the_inputs_is_held_for_and_not
     assert assert_settled(customer, START) == line["cost_nanos"] == 25_000
 
 
+async def test_the_largest_field_beside_the_most_inputs_is_held_for(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    customer = tenant(credit_nanos=100 * START)
+    model = make_model.embedding_model("usage=missing", providers=("portkey",))
+    answer = await embed(gateway, customer, model, ["a"] * 2_048, note="1" * 16_000)
+    assert answer.status == 200, answer.raw[:300]
+    line = usage_line(customer, answer.generation_id)
+    assert (line["input_tokens"], line["cost_nanos"]) == (512, 512_000)
+    (hold,) = customer.books.holds()
+    assert hold.amount_nanos > 2_048 * 16_000 * 1_000
+
+
 async def test_vectors_of_another_length_than_was_asked_for_are_not_passed_on(
     odd_gateway: RunningGateway, tenant: Tenants, make_model: Models, raw_provider: RawProvider
 ) -> None:
@@ -137,8 +150,10 @@ async def test_vectors_of_another_length_than_was_asked_for_are_not_passed_on(
     answer = await embed(odd_gateway, customer, stubborn, dimensions=5)
     assert (answer.status, answer.error["code"]) == (400, "provider_rejected_request"), answer.raw
     assert (answer.error["param"], answer.headers["x-should-retry"]) == ("dimensions", "false")
-    (attempt,) = only_usage_line(customer)["attempts"]
-    assert attempt["is_request_at_fault"]
+    line = only_usage_line(customer)
+    assert [attempt["is_request_at_fault"] for attempt in line["attempts"]] == [True]
+    # What it charges it does not say: the house books what it counts, a quarter of fourteen bytes.
+    assert (line["waived_reason"], line["input_tokens"], line["provider_cost_nanos"]) == ("no_answer", 4, 4_000)
     assert assert_settled(customer, START) == 0
     other = make_model.embedding_model("prompt_tokens=3")
     served = await embed(odd_gateway, customer, stubborn, "a", models=[other.id], dimensions=5)
@@ -155,6 +170,17 @@ async def test_what_a_provider_takes_for_vectors_of_another_length_is_the_house_
     line = only_usage_line(customer)
     assert (line["cost_excess_nanos"], line["waived_reason"]) == (2_000_000, "no_answer")
     assert assert_settled(customer, START) == 0
+
+
+async def test_an_answer_bears_what_the_one_before_it_took_for_nothing_and_its_customer_does_not(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    customer, stubborn = tenant(), make_model.embedding_model("vectors=whole,cost=0.002")
+    other = make_model.embedding_model("prompt_tokens=3")
+    answer = await embed(gateway, customer, stubborn, models=[other.id], dimensions=5)
+    line = usage_line(customer, answer.generation_id)
+    assert (line["model_id"], line["cost_nanos"], line["cost_excess_nanos"]) == (other.id, 3_000, 2_000_000)
+    assert assert_settled(customer, START) == 3_000
 
 
 async def test_a_number_too_large_for_32_bits_is_no_embedding(

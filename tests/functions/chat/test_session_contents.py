@@ -102,6 +102,21 @@ async def test_a_response_is_stored_as_one_and_as_a_turn(
     assert (refused.status, refused.error["param"]) == (400, "previous_response_id")
 
 
+async def test_who_continues_a_session_s_response_has_that_turn_alone(
+    odd_gateway: RunningGateway, raw_provider: RawProvider, tenant: Tenants, make_model: Models
+) -> None:
+    session, model = await begin_session(odd_gateway, tenant()), make_model(providers=("portkey",))
+    raw_provider.answers(model.upstream_model, SAID)
+    for text in ("one", "two"):
+        said = question(RESPONSES, text)
+        answer = await RESPONSES.ask(odd_gateway, session.tenant, model, stream=True, session_id=session.id, **said)
+    last: dict[str, Any] = {"previous_response_id": "resp_" + answer.generation_id.removeprefix("gen_")}
+    await RESPONSES.ask(odd_gateway, session.tenant, model, stream=True, **last, **question(RESPONSES, "three"))
+    sent = upstream_messages(raw_provider, model)
+    assert [message["content"] for message in sent] == ["two", "fine", "three"]
+    assert [text for _, text in session.said()] == ["one", "fine", "two", "fine"]
+
+
 async def test_a_message_has_no_session(gateway: RunningGateway, tenant: Tenants, make_model: Models) -> None:
     session, model = await begin_session(gateway, tenant()), make_model()
     body = {"model": model.id, "max_tokens": 9, "messages": user("hi")}

@@ -1,6 +1,7 @@
 """Images of many megabytes: those that are read are charged, those that are not are the house's."""
 
 import base64
+import json
 
 import pytest
 
@@ -81,7 +82,21 @@ async def test_what_the_first_provider_charges_for_no_image_is_booked_beside_the
     assert assert_settled(customer, START) == IMAGE
 
 
-@pytest.mark.parametrize(("image_bytes", "is_kept"), [(170_000, True), (220_000, False)])
+async def test_what_the_first_provider_charges_for_no_image_is_told_where_the_books_cannot_hold_it(
+    gateway: RunningGateway, tenant: Tenants, make_model: Models
+) -> None:
+    failing, large = (
+        make_model.image_model("image_form=broken,cost=0.03"),
+        make_model.image_model("image_bytes=26000000"),
+    )
+    answer = await draw(gateway, tenant(), failing, models=[large.id])
+    assert answer.error["code"] == "answer_too_large"
+    told = [line for line in gateway.log_text().splitlines() if answer.headers["X-Request-Id"] in line]
+    (lost,) = [json.loads(line) for line in told if '"cost_lost"' in line]
+    assert lost["cost_nanos"] == IMAGE * 3 // 4
+
+
+@pytest.mark.parametrize(("image_bytes", "is_kept"), [(185_000, True), (200_000, False)])
 async def test_images_are_kept_for_a_retry_up_to_some_190_kilobytes(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, *, image_bytes: int, is_kept: bool
 ) -> None:

@@ -29,10 +29,14 @@ BEGUN = BegunTurn(
     models=(ModelId("test/one"),),
     input_tokens=10,
     output_tokens=10,
+    reasoning_output_tokens=10,
     images=0,
     messages=2,
     size_bytes=10,
     largest_bytes=5,
+    instruction_messages=0,
+    instruction_bytes=0,
+    largest_instruction_bytes=0,
 )
 
 
@@ -84,7 +88,7 @@ async def test_a_turn_is_stored_once_and_read_again(
     model_id = ModelId("test/one")
     outcomes = [await history.append_turn(generation_id, session_id, TURN, model_id) for _ in range(2)]
     assert outcomes == [TurnKept("stored"), TurnKept("stored_before")]
-    told = await history.begin_turn(caller, session_id, BEGUN)
+    told = await history.begin_turn(caller, session_id, BEGUN, None)
     assert isinstance(told, TurnsTold)
     assert (told.messages, told.is_cut) == (tuple(one.message for one in TURN), False)
     shown = (await owner.call("GET", f"/v1/chat/sessions/sess_{session_id}")).json["messages"]["data"]
@@ -94,7 +98,7 @@ async def test_a_turn_is_stored_once_and_read_again(
 
 async def test_what_is_not_there_is_refused(history: History, caller: Caller) -> None:
     answers = [
-        await history.begin_turn(caller, ChatSessionId(10**12), BEGUN),
+        await history.begin_turn(caller, ChatSessionId(10**12), BEGUN, None),
         await history.append_turn(GenerationId(uuid.uuid4()), ChatSessionId(10**12), TURN, None),
     ]
     codes = [answer.code for answer in answers if isinstance(answer, Refused)]
