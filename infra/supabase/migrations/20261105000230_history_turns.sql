@@ -3,10 +3,11 @@
 create function gateway.last_turns(p_account_id bigint, p_session_id bigint, p_token_budget int, p_without int[]) returns jsonb
 language sql stable
 as $$
-    with session as (
+    -- Each part is made once, and each reads no more than its limit, also where the planner takes every session for short.
+    with session as materialized (
         select id, model_id, messages, hidden_through from gateway.chat_sessions
          where id = p_session_id and account_id = p_account_id and deleted_at is null),
-    first_said as (
+    first_said as materialized (
         select said.position
           from session, lateral (select position from gateway.chat_messages
                                   where session_id = session.id and role not in ('system', 'developer')
@@ -14,7 +15,7 @@ as $$
                                     and position <> all (p_without)
                                   order by position limit 1) as said),
     -- What the model was told first holds for all that follows, so it stays when older turns go.
-    head as (
+    head as materialized (
         select summed.position, summed.tokens, summed.size_bytes, summed.number
           from (select first.position, row_number() over (order by first.position) as number,
                        sum(first.tokens) over (order by first.position) as tokens,
@@ -26,9 +27,9 @@ as $$
                                             and position <> all (p_without)
                                           order by position limit 1000) as first) as summed
          where summed.tokens <= p_token_budget and summed.size_bytes <= 4194304),
-    taken as (
+    taken as materialized (
         select coalesce(max(tokens), 0) as tokens, coalesce(max(size_bytes), 0) as size_bytes, coalesce(max(number), 0) as messages from head),
-    summed as (
+    summed as materialized (
         select recent.position, recent.role,
                row_number() over (order by recent.position desc) as messages,
                sum(recent.tokens) over (order by recent.position desc) as tokens,
@@ -41,21 +42,24 @@ as $$
                 order by position desc limit 1000) as recent),
     -- Where older ones go, a turn begins with its question: an answer, or a tool's result, without what it answers is
     -- refused by providers.
-    start as (
+    start as materialized (
         select min(summed.position) as position from summed, taken, first_said
          where (summed.role = 'user' or summed.position = first_said.position)
            and summed.tokens + taken.tokens <= p_token_budget
            and summed.size_bytes + taken.size_bytes <= 4194304 and summed.messages + taken.messages <= 1000),
-    chosen as (
-        select message.position, message.message, message.tokens
-          from session, start, gateway.chat_messages as message
-         where message.session_id = session.id and message.position >= start.position
-           and (message.generation_position is null or message.position > session.hidden_through)
-           and message.position <> all (p_without)
+    chosen as materialized (
+        select last.position, last.message, last.tokens
+          from session, start, lateral (
+               select position, message, tokens from gateway.chat_messages
+                where session_id = session.id and position >= start.position
+                  and (generation_position is null or position > session.hidden_through)
+                  and position <> all (p_without)
+                order by position limit 1000) as last
         union all
-        select message.position, message.message, message.tokens
-          from session, head, gateway.chat_messages as message
-         where message.session_id = session.id and message.position = head.position)
+        select first.position, first.message, first.tokens
+          from session, head, lateral (
+               select position, message, tokens from gateway.chat_messages
+                where session_id = session.id and position = head.position limit 1) as first)
     select jsonb_build_object(
                'session_id', session.id, 'model_id', session.model_id,
                'messages', coalesce((select jsonb_agg(message order by position) from chosen), '[]'),
