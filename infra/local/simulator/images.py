@@ -78,8 +78,8 @@ def _datum(form: ImageForm, index: int, script: Script, asked: ImageAsked) -> di
 
 
 def _noise(script: Script, index: int) -> bytes:
-    """Return what looks like a PNG and is noise: an image does not compress, and the same one comes again."""
-    noise = random.Random(f"{script.key} {index}").randbytes(max(0, script.image_bytes - len(PNG_HEAD)))
+    """Return what looks like a PNG and is noise: an image does not compress, and the same one comes from everywhere."""
+    noise = random.Random(f"{script.image_bytes} {index}").randbytes(max(0, script.image_bytes - len(PNG_HEAD)))
     return PNG_HEAD + noise
 
 
