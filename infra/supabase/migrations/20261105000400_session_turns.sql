@@ -14,53 +14,6 @@ $$;
 comment on function gateway.turn_budget is
     'The tokens of a session that stand before a request: what each of its models has left beside its own messages and the bound of its answer, and 100,000 at most.';
 
-create function gateway.chat_excess(p_session gateway.chat_sessions, p_count int, p_bytes bigint, p_largest_bytes bigint) returns jsonb
-language plpgsql stable
-as $$
-declare
-    v_bounds gateway.chat_bounds := gateway.chat_bounds();
-    v_usage  gateway.chat_usage;
-begin
-    select * into v_usage from gateway.chat_usage where account_id = p_session.account_id;
-    if p_largest_bytes > v_bounds.message_bytes then
-        return gateway.refusal(413, 'message_too_large', jsonb_build_object('limit', v_bounds.message_bytes));
-    end if;
-    if p_session.messages + p_count > v_bounds.session_messages then
-        return gateway.refusal(409, 'session_full', jsonb_build_object('limit', v_bounds.session_messages));
-    end if;
-    if v_usage.messages + p_count > v_bounds.messages or v_usage.size_bytes + p_bytes > v_bounds.size_bytes then
-        return gateway.refusal(409, 'history_full', jsonb_build_object('messages', v_bounds.messages, 'size_bytes', v_bounds.size_bytes));
-    end if;
-    return null;
-end $$;
-comment on function gateway.chat_excess is 'Which bound so many messages more would pass; null where they fit.';
-
-create or replace function gateway.add_messages(
-    p_session gateway.chat_sessions, p_messages jsonb, p_model_id text, p_generation_id uuid, p_now timestamptz
-) returns jsonb
-language plpgsql
-as $$
-declare
-    v_count   int := jsonb_array_length(p_messages);
-    v_bytes   bigint;
-    v_most    bigint;
-    v_refusal jsonb;
-begin
-    select sum(octet_length((added -> 'message')::text)), max(octet_length((added -> 'message')::text)) into v_bytes, v_most
-      from jsonb_array_elements(p_messages) as added;
-    v_refusal := gateway.chat_excess(p_session, v_count, v_bytes, v_most);
-    if v_refusal is not null then
-        return v_refusal;
-    end if;
-    insert into gateway.chat_messages (account_id, session_id, position, message, model_id, tokens, generation_id, generation_position, created_at)
-    select p_session.account_id, p_session.id, p_session.last_position + added.number, added.value -> 'message', p_model_id,
-           coalesce((added.value ->> 'tokens')::int, gateway.estimate_tokens(added.value -> 'message')),
-           p_generation_id, case when p_generation_id is not null then added.number end, p_now
-      from jsonb_array_elements(p_messages) with ordinality as added (value, number);
-    update gateway.chat_sessions set last_position = last_position + v_count, updated_at = p_now where id = p_session.id;
-    return null;
-end $$;
-
 create function gateway.turn_refusal(p_session gateway.chat_sessions, p_turn jsonb, p_is_first boolean, p_replaced int) returns jsonb
 language sql stable
 as $$
