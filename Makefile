@@ -9,7 +9,7 @@ python := $(venv)/bin/python
 older := .venv-older
 requirements := infra/requirements
 functions := $(patsubst functions/%/app.py,%,$(wildcard functions/*/app.py))
-groups := $(functions) container local test older_clients deploy
+groups := $(functions) otel container local test older_clients deploy
 # Of the functions on AWS; the tests of the artefacts run what they built, so they build for this machine.
 ARCHITECTURE ?= arm64
 this_architecture := $(subst aarch64,arm64,$(shell uname -m))

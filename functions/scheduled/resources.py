@@ -70,6 +70,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 upstream=Upstream(session),
                 providers=configure_providers(settings.providers),
                 clock_ms=wall_clock_ms,
+                metrics=settings.metrics,
             ),
             rotations=RotationMeans(
                 store=KeyStore(database),

@@ -1,6 +1,6 @@
 """Build the Lambda zips of all functions into .build/lambda/<architecture> and print their sizes.
 
-python -m infra.package [--architecture arm64|x86_64] [group …]
+python -m infra.package [--architecture arm64|x86_64] [--with otel] [group …]
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from infra.package.build import BUILD_FOLDER, Zip, build_zips
 from infra.package.dependencies import ARCHITECTURES
 from infra.package.failure import PackageError
-from infra.package.groups import find_groups
+from infra.package.groups import OPTIONAL_GROUPS, ROOT, find_groups
 
 MB = 1_000_000
 
@@ -18,11 +18,15 @@ def main() -> int:
     """Build; the exit status says whether every zip is there."""
     parser = argparse.ArgumentParser(prog="python -m infra.package")
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="arm64", help="of the functions on AWS")
+    parser.add_argument(
+        "--with", choices=OPTIONAL_GROUPS, action="append", default=[], dest="extras", help="packages beside its own"
+    )
     parser.add_argument("groups", nargs="*", metavar="group", help="a folder in functions/; without one, all")
     arguments = parser.parse_args()
     try:
         groups = find_groups(arguments.groups)
-        zips = build_zips(groups, architecture=arguments.architecture)
+        extra_locks = [ROOT / "infra" / "requirements" / f"{name}.txt" for name in arguments.extras]
+        zips = build_zips(groups, architecture=arguments.architecture, extra_locks=extra_locks)
     except PackageError as error:
         print(error, file=sys.stderr)
         return 1

@@ -31,19 +31,25 @@ class Zip:
 
 
 def build_zips(
-    groups: Sequence[Group], *, architecture: Architecture, build_folder: Path = BUILD_FOLDER, name: str = "lambda"
+    groups: Sequence[Group],
+    *,
+    architecture: Architecture,
+    build_folder: Path = BUILD_FOLDER,
+    name: str = "lambda",
+    extra_locks: Sequence[Path] = (),
 ) -> list[Zip]:
     """Build <build_folder>/<name>/<architecture>/<group>.zip for every group, as many at once as there are processors.
 
+    extra_locks: of packages that each of them gets beside its own
     raises  PackageError
     """
     packages = build_folder / "packages"
 
     def provide(lock: Path) -> None:
-        provide_dependencies(lock, architecture=architecture, packages=packages)
+        provide_dependencies(lock, *extra_locks, architecture=architecture, packages=packages)
 
     def build(group: Group) -> Zip:
-        dependencies = provide_dependencies(group.lock, architecture=architecture, packages=packages)
+        dependencies = provide_dependencies(group.lock, *extra_locks, architecture=architecture, packages=packages)
         return build_zip(group, dependencies, build_folder / name / architecture / f"{group.name}.zip")
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

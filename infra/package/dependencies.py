@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -46,12 +47,12 @@ def this_architecture() -> Architecture:
     return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
 
-def provide_dependencies(lock: Path, *, architecture: Architecture, packages: Path) -> Path:
-    """Return the folder with the lock's packages, made once for a lock and this code.
+def provide_dependencies(*locks: Path, architecture: Architecture, packages: Path) -> Path:
+    """Return the folder with the locks' packages, made once for them and this code.
 
     raises  PackageError
     """
-    recipe = (lock, Path(__file__), Path(bytecode.__file__))
+    recipe = (*locks, Path(__file__), Path(bytecode.__file__))
     content = b"\0".join([architecture.encode(), sys.version.encode(), *(path.read_bytes() for path in recipe)])
     folder = packages / f"{architecture}-{hashlib.sha256(content).hexdigest()[:16]}"
     packages.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def provide_dependencies(lock: Path, *, architecture: Architecture, packages: Pa
         return folder
     with tempfile.TemporaryDirectory(dir=packages, prefix="making-") as parent:
         made = Path(parent) / "packages"
-        _install(lock, architecture, made)
+        _install(locks, architecture, made)
         _remove_what_never_runs(made)
         bytecode.compile_folder(made)
         _keep(made, folder)
@@ -76,11 +77,12 @@ def _forget_unused(packages: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def _install(lock: Path, architecture: Architecture, folder: Path) -> None:
+def _install(locks: Sequence[Path], architecture: Architecture, folder: Path) -> None:
     target = ("--target", folder, "--python-version", "3.12", "--python-platform", PLATFORMS[architecture])
     trust = ("--only-binary", ":all:", "--require-hashes")
+    named = [part for lock in locks for part in ("-r", lock)]
     result = subprocess.run(
-        (sys.executable, "-m", "uv", "pip", "install", "--quiet", *target, *trust, "-r", lock),
+        (sys.executable, "-m", "uv", "pip", "install", "--quiet", *target, *trust, *named),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -88,7 +90,8 @@ def _install(lock: Path, architecture: Architecture, folder: Path) -> None:
         check=False,
     )
     if result.returncode:
-        raise PackageError(f"{lock.name} cannot be installed for {architecture}:\n{result.stderr}")
+        names = " and ".join(lock.name for lock in locks)
+        raise PackageError(f"{names} cannot be installed for {architecture}:\n{result.stderr}")
 
 
 def _remove_what_never_runs(folder: Path) -> None:

@@ -10,6 +10,8 @@ from infra.package.failure import PackageError
 ROOT = Path(__file__).parents[2]
 # What Lambda calls in a function that does not stream; a function without it is a server of its own.
 LAMBDA_ENTRY = "handler"
+# Dependency groups that an operator may add to a function.
+OPTIONAL_GROUPS = ("otel",)
 
 
 @dataclass(frozen=True, slots=True)

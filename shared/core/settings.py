@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
+from shared.core.collector import CollectorSettings
 from shared.core.ids import ProviderSlug
 from shared.core.integrations import (
     MailSettings,
@@ -14,6 +15,7 @@ from shared.core.integrations import (
     StripeSettings,
     read_providers,
 )
+from shared.core.metrics import Metrics
 from shared.core.platform import AddressSource, read_address_source
 from shared.core.variables import Environment, Setting, SettingsError, positive_int, required
 
@@ -59,6 +61,7 @@ class ScheduledSettings(Setting, frozen=True):
     mail: MailSettings | None
     public: PublicSettings
     cron_secret: str | None
+    metrics: Metrics
 
     @classmethod
     def read(cls, environment: Environment) -> "ScheduledSettings":
@@ -77,6 +80,7 @@ class ScheduledSettings(Setting, frozen=True):
             mail=MailSettings.read(environment),
             public=PublicSettings.read(environment),
             cron_secret=cron_secret or None,
+            metrics=Metrics.read(environment),
         )
 
 
@@ -199,7 +203,7 @@ class InferenceSettings(Setting, frozen=True):
     silence_limit_s: for how long a provider's stream may send nothing before it counts as cut.
     hold_grace_s: for how long a hold outlives its request's own deadline, for a settlement that is slow.
     secret_keys are newest first: the first one signs, all of them are recognised.
-    privy: None where nobody can call as someone who is signed in
+    privy: None where nobody can call as someone who is signed in; collector: None where nobody collects spans
     """
 
     stores: StoreSettings
@@ -211,6 +215,8 @@ class InferenceSettings(Setting, frozen=True):
     connection_silence_limit_s: int
     silence_limit_s: int
     hold_grace_s: int
+    collector: CollectorSettings | None
+    metrics: Metrics
 
     @classmethod
     def read(cls, environment: Environment) -> Self:
@@ -229,6 +235,8 @@ class InferenceSettings(Setting, frozen=True):
             connection_silence_limit_s=positive_int(environment, "CONNECTION_SILENCE_LIMIT_S", time_limit_s),
             silence_limit_s=positive_int(environment, "PROVIDER_SILENCE_LIMIT_S", DEFAULT_SILENCE_LIMIT_S),
             hold_grace_s=positive_int(environment, "HOLD_GRACE_S", DEFAULT_HOLD_GRACE_S),
+            collector=CollectorSettings.read(environment),
+            metrics=Metrics.read(environment),
         )
 
 

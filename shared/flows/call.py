@@ -10,7 +10,9 @@ import msgspec
 
 from shared.core.caller import Caller
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id
+from shared.core.trace import trace_in_context
 from shared.flows.attempt_providers import Trail
+from shared.flows.call_trace import CallTrace
 from shared.flows.inference import ConfiguredProvider, Inference
 from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
 from shared.flows.meter import Meter
@@ -69,11 +71,17 @@ class Call:
     meter: Meter
     offers: tuple[Offer, ...]
     trail: Trail
+    trace: CallTrace
     keeper: AnswerKeeper | None
 
     def provider_of(self, offer: Offer) -> ConfiguredProvider:
         """Return whom the offer is served by."""
         return self.inference.providers[offer.provider]
+
+    def headers_to(self, provider: ConfiguredProvider) -> dict[str, str]:
+        """Return who we are to a provider that is asked now, and where in a trace that is."""
+        place = len(self.trail.attempts) + 1
+        return {**provider.record.authorise(provider.api_key), **self.trace.headers_of_attempt(place)}
 
     @property
     def deadline_s(self) -> float:
@@ -111,6 +119,9 @@ async def open_call(
         meter=meter,
         offers=plan_attempts(meter.offers, request.preferences, inference.health),
         trail=Trail(meter.started_s),
+        trace=CallTrace.begin(
+            meter.generation_id, trace_in_context.get(), has_collector=inference.collector is not None
+        ),
         keeper=_keeper(caller) if request.claim is not None and meter.keeps_answer else None,
     )
 

@@ -66,7 +66,7 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
     provider = call.provider_of(offer)
     response = await call.inference.upstream.post(
         provider.chat_url,
-        provider.record.authorise(provider.api_key),
+        call.headers_to(provider),
         chat.upstream_body(offer),
         timeout_s=call.remaining_s(),
     )

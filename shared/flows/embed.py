@@ -117,7 +117,7 @@ async def _ask(call: Call, request: EmbedRequest, offer: Offer) -> _Embedded:
     provider = call.provider_of(offer)
     response = await call.inference.upstream.post(
         provider.embeddings_url,
-        provider.record.authorise(provider.api_key),
+        call.headers_to(provider),
         build_embedding_request(
             request.body,
             provider=provider.record,

@@ -106,7 +106,7 @@ async def _ask(call: Call, request: ImageRequest, offer: Offer) -> _Made:
     provider = call.provider_of(offer)
     response = await call.inference.upstream.post(
         provider.images_url,
-        provider.record.authorise(provider.api_key),
+        call.headers_to(provider),
         build_image_request(
             request.body,
             provider=provider.record,

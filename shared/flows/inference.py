@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from shared.clients.collector import Collector
 from shared.clients.fernet import Sealer
 from shared.clients.upstream import Upstream
 from shared.core.ids import ProviderSlug
 from shared.core.integrations import ProviderCredentials
+from shared.core.metrics import Metrics
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
@@ -48,7 +50,8 @@ class ConfiguredProvider(msgspec.Struct, frozen=True):
 class Inference(msgspec.Struct, frozen=True, kw_only=True):
     """One function's means for inference, built once.
 
-    sees_hang_ups: the platform tells when a client leaves, and lets us finish then
+    sees_hang_ups: the platform tells when a client leaves, and lets us finish then; collector: None where nobody
+    collects spans
     units   time_limit_s: the platform's limit on a request; connection_silence_limit_s: its limit on an answer that has
             not begun; silence_limit_s: for how long a provider may send nothing; hold_grace_s: for how long a hold
             outlives its request's own deadline, for a settlement that is slow
@@ -66,6 +69,8 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     hold_grace_s: int
     sees_hang_ups: bool
     sealer: Sealer
+    collector: Collector | None = None
+    metrics: Metrics = Metrics()
 
     @property
     def has_providers(self) -> bool:

@@ -10,7 +10,7 @@ from shared.core.caller import Caller
 from shared.core.errors import GatewayError, NotConfigured, StoreUnavailable
 from shared.core.finish import finish
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id, new_generation_id
-from shared.core.log import log_event
+from shared.core.log import generation_in_context, log_event
 from shared.core.pulse import wait_with_pulse
 from shared.core.receipts import note_replay
 from shared.core.verdicts import LimitsPolicy, Refused
@@ -107,8 +107,10 @@ async def open_meter(
         if not is_admitted and reservation is not None:
             await finish(inference.limiter.release(reservation, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
     if isinstance(admitted, Replay):
+        generation_in_context.set(admitted.generation_id)
         note_replayed(admitted, answer_headers)
         return admitted
+    generation_in_context.set(generation_id)
     answer_headers["X-Generation-Id"] = format_generation_id(generation_id)
     return Meter(inference, generation_id, admitted, reservation, started_s=caller.received_s)
 

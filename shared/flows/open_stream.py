@@ -76,7 +76,7 @@ async def _source(chat: Chat, offer: Offer) -> EventSource:
     provider = chat.call.provider_of(offer)
     answer: UpstreamAnswer = await chat.call.inference.upstream.post(
         provider.chat_url,
-        provider.record.authorise(provider.api_key),
+        chat.call.headers_to(provider),
         chat.upstream_body(offer),
         timeout_s=_patience_s(chat),
     )

@@ -11,6 +11,7 @@ from shared.core.finish import finish
 from shared.core.log import log_event
 from shared.core.money import Nanos
 from shared.flows.call import Call, read_upstream_id
+from shared.flows.report_call import log_call, traced_meanwhile
 from shared.ledger.late import LookUp
 from shared.ledger.types import Offer, Outcome, Quantities, Settlement, Usage, UsageSource
 from shared.providers.priced import Priced
@@ -43,7 +44,27 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 async def settle_answer(call: Call, answered: Answered) -> Settlement | None:
     """Charge for an answer; None when the ledger did not settle it now."""
-    return await call.meter.settle(answer_usage(call, answered))
+    return await settle(call, answer_usage(call, answered))
+
+
+async def settle(call: Call, usage: Usage) -> Settlement | None:
+    """Charge what a call used, and tell of it; None when the ledger did not settle it now."""
+    settlement = None
+    try:
+        async with traced_meanwhile(call, usage):
+            settlement = await call.meter.settle(usage)
+    finally:
+        log_call(call, usage, settlement)
+    return settlement
+
+
+async def settle_later(call: Call, usage: Usage, look_up: LookUp) -> None:
+    """Leave the charge to the sweep, which asks the provider for it, and tell of the call now."""
+    try:
+        async with traced_meanwhile(call, usage):
+            await call.meter.settle_later(usage, look_up)
+    finally:
+        log_call(call, usage, None)
 
 
 @asynccontextmanager
@@ -83,21 +104,13 @@ async def close_unanswered(call: Call) -> None:
     read, or what could not be used and not what that cost; the books say the most that it can be.
     """
     offer = call.trail.last_offer
-    if offer is None or not call.trail.is_reached:
+    if offer is None:
         await call.meter.void()
         return
-    usage = msgspec.structs.replace(
-        _usage(call, offer, Outcome.FAILED),
-        waived_reason="no_answer",
-        reported_cost_nanos=Nanos(call.trail.lost_cost_nanos) or None,
-    )
-    if call.trail.is_out_of_time or call.trail.is_too_large:
-        _tell_lost_cost(call)
-        usage = _most(call, offer, waived_reason="time_limit" if call.trail.is_out_of_time else "answer_too_large")
-    elif call.trail.unsaid_offer is not None:
-        _tell_lost_cost(call)
-        usage = _most(call, call.trail.unsaid_offer, waived_reason="no_answer")
-    await call.meter.settle(usage)
+    if not call.trail.is_reached:
+        await _void(call, _usage(call, offer, Outcome.FAILED))
+        return
+    await settle(call, _unanswered(call, offer))
 
 
 def usage_if_crashed(call: Call) -> tuple[Usage, LookUp] | None:
@@ -106,6 +119,28 @@ def usage_if_crashed(call: Call) -> tuple[Usage, LookUp] | None:
     if offer is None or look_up is None:
         return None
     return _most(call, offer, waived_reason="crashed"), look_up
+
+
+async def _void(call: Call, usage: Usage) -> None:
+    try:
+        async with traced_meanwhile(call, usage):
+            await call.meter.void()
+    finally:
+        log_call(call, usage, None)
+
+
+def _unanswered(call: Call, offer: Offer) -> Usage:
+    if call.trail.is_out_of_time or call.trail.is_too_large:
+        _tell_lost_cost(call)
+        return _most(call, offer, waived_reason="time_limit" if call.trail.is_out_of_time else "answer_too_large")
+    if call.trail.unsaid_offer is not None:
+        _tell_lost_cost(call)
+        return _most(call, call.trail.unsaid_offer, waived_reason="no_answer")
+    return msgspec.structs.replace(
+        _usage(call, offer, Outcome.FAILED),
+        waived_reason="no_answer",
+        reported_cost_nanos=Nanos(call.trail.lost_cost_nanos) or None,
+    )
 
 
 def _with_lost_cost(call: Call, reported_cost_nanos: Nanos | None) -> Nanos | None:

@@ -6,6 +6,7 @@ import time
 from shared.flows.call import Call
 from shared.flows.chat_request import Chat, counted_input_tokens
 from shared.flows.look_up_usage import LookedUp, look_up_usage
+from shared.flows.settle_call import settle, settle_later
 from shared.ledger.late import LookUp
 from shared.ledger.types import Offer, Usage
 from shared.providers.dialect import Served
@@ -37,9 +38,9 @@ async def settle_by_look_up(call: Call, usage: Usage, look_up: LookUp, *, has_cl
     finally:
         # Also when the function is being stopped meanwhile.
         if found is None:
-            await call.meter.settle_later(usage, look_up)
+            await settle_later(call, usage, look_up)
         else:
-            await call.meter.settle(found.applied_to(usage))
+            await settle(call, found.applied_to(usage))
 
 
 async def _look_for(call: Call, look_up: LookUp, pauses_s: tuple[float, ...]) -> LookedUp | None:

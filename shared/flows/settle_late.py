@@ -14,10 +14,12 @@ from shared.clients.upstream import Upstream
 from shared.core.clock import ClockMs
 from shared.core.errors import StoreUnavailable
 from shared.core.ids import ProviderSlug, format_generation_id
-from shared.core.log import log_event
+from shared.core.log import about_generation, log_event
+from shared.core.metrics import Metrics
 from shared.core.verdicts import Refused
 from shared.flows.inference import ConfiguredProvider
 from shared.flows.look_up_usage import look_up_usage
+from shared.flows.report_call import money_fields
 from shared.ledger.late import LateSettlement, LateSettlements, Taken
 from shared.ledger.store import Ledger
 from shared.ledger.types import Settlement, Usage
@@ -51,6 +53,7 @@ class LateMeans(msgspec.Struct, frozen=True, kw_only=True):
     upstream: Upstream
     providers: Mapping[ProviderSlug, ConfiguredProvider]
     clock_ms: ClockMs
+    metrics: Metrics = Metrics()
 
 
 class LateCounts(msgspec.Struct, frozen=True):
@@ -89,14 +92,19 @@ async def _end(means: LateMeans, taken: Taken) -> End:
     try:
         if taken.record is None:
             return await _bury(means, taken, "undecodable")
-        usage = await _usage_of(means, taken.record)
-        if usage is None:
-            await means.late.replace(taken, taken.record, due_ms=_after(means, _look_up_pause_s(means, taken.record)))
-            return "waiting"
-        return await _settle(means, taken, taken.record, usage)
+        with about_generation(taken.record.generation_id):
+            return await _end_record(means, taken, taken.record)
     except (RedisUnavailable, StoreUnavailable) as error:
         log_event("late_settlement_kept", level="warning", reason=type(error).__name__)
         return "kept"
+
+
+async def _end_record(means: LateMeans, taken: Taken, record: LateSettlement) -> End:
+    usage = await _usage_of(means, record)
+    if usage is None:
+        await means.late.replace(taken, record, due_ms=_after(means, _look_up_pause_s(means, record)))
+        return "waiting"
+    return await _settle(means, taken, record, usage)
 
 
 async def _usage_of(means: LateMeans, record: LateSettlement) -> Usage | None:
@@ -128,7 +136,7 @@ async def _settle(means: LateMeans, taken: Taken, record: LateSettlement, usage:
         return await _put_off(means, taken, record)
     if isinstance(answer, Refused):
         return await _bury(means, taken, answer.code)
-    _log_shortfall(record, answer)
+    _log_settled(means, record, answer)
     await means.late.remove(taken)
     return "settled"
 
@@ -204,8 +212,12 @@ def _after(means: LateMeans, pause_s: int) -> int:
     return means.clock_ms() + pause_s * 1000
 
 
-def _log_shortfall(record: LateSettlement, answer: Settlement) -> None:
-    if answer.is_repeated or not (answer.shortfall_nanos or answer.cost_excess_nanos):
+def _log_settled(means: LateMeans, record: LateSettlement, answer: Settlement) -> None:
+    if answer.is_repeated:
+        return
+    measured = means.metrics.of_late_settlement(money_fields(answer), at_ms=means.clock_ms())
+    log_event("call_settled_late", level="info", **measured)
+    if not (answer.shortfall_nanos or answer.cost_excess_nanos):
         return
     log_event(
         "shortfall_booked",

@@ -13,6 +13,7 @@ from shared.web.context import PathDialect
 from shared.web.errors import install_error_handlers
 from shared.web.middleware import BodyLimit, BugAnswer, RequestContext
 from shared.web.openapi import REFUSALS, describe_access
+from shared.web.request_metrics import RequestMetrics
 from shared.web.under_way import Lifespan, RequestsUnderWay
 
 # What a page may read of our answers; without this a browser hides it.
@@ -53,9 +54,10 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan, dialects: Sequ
     raises  UndeclaredAccess when a route does not say who may call it
     """
     under_way = RequestsUnderWay()
+    metrics = RequestMetrics()
     app = Application(
         title=f"AI gateway: {group}",
-        lifespan=under_way.lifespan(lifespan),
+        lifespan=metrics.lifespan(under_way.lifespan(lifespan)),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -81,7 +83,7 @@ def create_app(group: str, router: APIRouter, lifespan: Lifespan, dialects: Sequ
         expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )
-    app.add_middleware(RequestContext, dialects=dialects)
+    app.add_middleware(RequestContext, dialects=dialects, metrics=metrics)
     app.add_middleware(under_way.middleware)
     return app
 

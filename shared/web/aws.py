@@ -8,6 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from mangum import Mangum
 
+from shared.core.ids import new_request_id
+from shared.core.log import request_id_in_context
+
 # What a schedule asks for: {"job": "settlement_sweep"}.
 JobRunner = Callable[[FastAPI, str], Awaitable[dict[str, Any]]]
 
@@ -35,8 +38,13 @@ class LambdaHandler:
         """
         loop, adapter = self._start()
         if self._run_job is not None and "job" in event:
-            return loop.run_until_complete(self._run_job(self._app, event["job"]))
+            return loop.run_until_complete(self._run_named(self._run_job, event["job"]))
         return adapter(event, context)
+
+    async def _run_named(self, run_job: JobRunner, name: str) -> dict[str, Any]:
+        # What a run logs is found by an id, as what a request logs is; the set is this task's alone.
+        request_id_in_context.set(new_request_id())
+        return await run_job(self._app, name)
 
     def close(self) -> None:
         """Stop the application; Lambda itself ends an instance without a word."""

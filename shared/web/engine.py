@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from shared.clients.collector import open_collector
 from shared.clients.database import Database
 from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
@@ -33,7 +34,10 @@ class Engine(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def open_engine(settings: InferenceSettings) -> AsyncIterator[Engine]:
-    """Open one session, and what speaks over it."""
+    """Open one session, and what speaks over it.
+
+    raises  SettingsError where spans are to be sent and cannot be
+    """
     stores = settings.stores
     async with open_session() as session:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token)
@@ -58,5 +62,7 @@ async def open_engine(settings: InferenceSettings) -> AsyncIterator[Engine]:
                 hold_grace_s=settings.hold_grace_s,
                 sees_hang_ups=settings.address_source.tells_of_hang_ups,
                 sealer=Sealer(settings.secret_keys, purpose="kept answers"),
+                collector=open_collector(session, settings.collector),
+                metrics=settings.metrics,
             ),
         )

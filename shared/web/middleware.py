@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.core.clock import elapsed_ms
+from shared.core.clock import elapsed_ms, wall_clock_ms
 from shared.core.errors import GatewayError
 from shared.core.ids import new_request_id
-from shared.core.log import describe_bug, log_event, request_id_in_context
+from shared.core.log import describe_bug, generation_in_context, log_event, request_id_in_context
 from shared.core.redaction import without_secrets
+from shared.core.trace import TraceContext, read_trace, trace_in_context
 from shared.web.context import AnswerContext, PathDialect, put_context
 from shared.web.errors import error_response, internal_error
+from shared.web.request_metrics import RequestMetrics
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
@@ -29,11 +31,14 @@ class BodyTooLarge(GatewayError):
 
 
 class RequestContext:
-    """Gives the request its id, its answer's gathered headers, one log line, and 500 for a bug."""
+    """Gives the request its id and its trace, its answer's gathered headers, one log line, and 500 for a bug."""
 
-    def __init__(self, app: ASGIApp, dialects: Sequence[PathDialect] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, dialects: Sequence[PathDialect] = (), metrics: RequestMetrics | None = None
+    ) -> None:
         self._app = app
         self._dialects = tuple(dialects)
+        self._metrics = metrics or RequestMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -43,7 +48,10 @@ class RequestContext:
         dialect = next((dialect for dialect in self._dialects if dialect.speaks_at(scope["path"])), None)
         context = AnswerContext(request_id=new_request_id(), dialect=dialect)
         put_context(scope, context)
-        token = request_id_in_context.set(context.request_id)
+        request_token = request_id_in_context.set(context.request_id)
+        trace_token = trace_in_context.set(_read_trace(scope))
+        # Known from admission on, which sets it in this same context.
+        generation_token = generation_in_context.set(None)
         status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
@@ -67,14 +75,23 @@ class RequestContext:
             if status is None:
                 await error_response(internal_error(), scope)(scope, receive, send_with_headers)
         finally:
-            log_event(
-                "request_answered",
-                method=scope["method"],
-                path=without_secrets(scope["path"]),
-                status=status,
-                duration_ms=elapsed_ms(context.received_s),
-            )
-            request_id_in_context.reset(token)
+            fields = {
+                "method": scope["method"],
+                "path": without_secrets(scope["path"]),
+                "status": status,
+                "duration_ms": elapsed_ms(context.received_s),
+            }
+            is_error = status is None or status >= 500
+            measured = self._metrics.of(fields, is_error=is_error, at_ms=wall_clock_ms())
+            log_event("request_answered", level="info", **measured)
+            generation_in_context.reset(generation_token)
+            trace_in_context.reset(trace_token)
+            request_id_in_context.reset(request_token)
+
+
+def _read_trace(scope: Scope) -> TraceContext | None:
+    headers = Headers(scope=scope)
+    return read_trace(headers.getlist("traceparent"), headers.getlist("tracestate"))
 
 
 class BugAnswer:

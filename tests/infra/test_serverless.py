@@ -29,6 +29,9 @@ SHAPED = {
     "STRIPE_AUTOMATIC_TAX": "true",
     "RESEND_URL": "https://resend.test",
     "EMAIL_FROM": "Gateway <gateway@gateway.test>",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.test",
+    "OTEL_EXPORTER_OTLP_HEADERS": "x-key=value",
+    "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
 }
 PARAMETER = re.compile(r"arn:\S+:ssm:\S+:parameter/ai-gateway/\$\{self:provider\.stage\}/(\w+)")
 SECRET = re.compile(r"sk[-_]|rk_|whsec_|sb_(secret|publishable)_|gw_(live|test|staging|dev)_|AKIA|ASIA|eyJ|BEGIN ")

@@ -10,7 +10,10 @@ from typing import Any
 from infra.local.simulator.catalog import IMAGE_USD, Offer, cost_of, print_decimal
 
 MAX_RECORDS = 50_000
-HEADERS_OF_INTEREST = ("traceparent", "x-request-id", "http-referer", "x-title", "user-agent", "idempotency-key")
+HEADERS_OF_INTEREST = (
+    *("traceparent", "tracestate", "x-request-id"),
+    *("http-referer", "x-title", "user-agent", "idempotency-key"),
+)
 
 
 @dataclass(slots=True)

@@ -53,6 +53,11 @@ locals {
     FEATHERLESS_BASE_URL   = try(var.model_providers.featherless.base_url, null)
     CHUTES_API_KEY         = try(var.model_providers.chutes.api_key, null)
     CHUTES_BASE_URL        = try(var.model_providers.chutes.base_url, null)
+
+    OTEL_EXPORTER_OTLP_ENDPOINT = try(var.collector.endpoint, null)
+    OTEL_EXPORTER_OTLP_HEADERS  = try(coalesce(join(",", [for name, value in var.collector.headers : "${name}=${replace(urlencode(value), "+", "%20")}"])), null)
+    OTEL_SERVICE_NAME           = try(var.collector.service_name, null)
+    OTEL_RESOURCE_ATTRIBUTES    = try(coalesce(join(",", [for name, value in var.collector.resource : "${name}=${replace(urlencode(value), "+", "%20")}"])), null)
   }
 }
 

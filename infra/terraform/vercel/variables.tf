@@ -132,6 +132,18 @@ variable "resend" {
   type        = object({ api_key = string, sender = string, webhook_secret = optional(string), url = optional(string) })
 }
 
+variable "collector" {
+  description = "The OpenTelemetry collector that the spans of calls are sent to, by OTLP over HTTP; null: none are sent."
+  sensitive   = true
+  default     = null
+  type = object({
+    endpoint     = string
+    headers      = optional(map(string), {})
+    service_name = optional(string)
+    resource     = optional(map(string), {})
+  })
+}
+
 variable "function_time_limit_s" {
   description = "The maxDuration of chat and of images in vercel.json, which Vercel holds both to."
   type        = number

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from shared.core.log import log_event, request_id_in_context
 from shared.web.access import public
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
@@ -42,6 +43,8 @@ class Function:
     async def run_job(self, app: FastAPI, name: str) -> dict[str, Any]:
         if name == "failing":
             raise RuntimeError("no luck")
+        if name == "telling":
+            log_event("job_told")
         self.events.append(name)
         return {"job": name}
 
@@ -91,6 +94,16 @@ def test_a_schedule_runs_its_job_in_the_same_instance(function: Function, handle
     handler(proxy_event("/ping"), None)
     assert handler({"job": "settlement_sweep"}, None) == {"job": "settlement_sweep"}
     assert function.events == ["started", "asked", "settlement_sweep"]
+
+
+def test_what_a_scheduled_run_logs_is_found_by_an_id_of_its_own(
+    function: Function, handler: LambdaHandler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        handler({"job": "telling"}, None)
+    first, second = (json.loads(line)["request_id"] for line in capsys.readouterr().out.splitlines())
+    assert first != second
+    assert request_id_in_context.get() is None
 
 
 def test_a_job_that_fails_fails_its_invocation_so_that_lambda_repeats_it(handler: LambdaHandler) -> None:
