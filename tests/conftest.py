@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from infra.catalog.publish import publish_facts
 from infra.local.stack import ROOT, LocalStack
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.mail import MailCatcher
@@ -22,6 +23,18 @@ def stack() -> Iterator[LocalStack]:
     stack = take_free_stack(ROOT / ".local" / "test")
     try:
         stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def catalog_stack() -> Iterator[LocalStack]:
+    """A stack for what changes the catalog, which the tests of the other one share."""
+    stack = take_free_stack(ROOT / ".local" / "test")
+    try:
+        stack.start()
+        publish_facts(stack.database_url)
         yield stack
     finally:
         stack.stop()

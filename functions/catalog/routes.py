@@ -90,7 +90,7 @@ class ModelFilter(BaseModel):
 
     def lets_pass(self, model: Model) -> bool:
         """Tell whether the model is asked for."""
-        text = f"{model.id} {model.name} {model.description}".lower()
+        text = " ".join((model.id, model.name, model.description, *model.aliases)).lower()
         return (
             (self.provider is None or any(offer.provider == self.provider for offer in model.offers))
             and (self.modality is None or self.modality in (*model.input_modalities, *model.output_modalities))
@@ -119,16 +119,17 @@ async def list_models(request: Request, response: Response, wanted: Annotated[Mo
 @router.get("/v1/models/{model_id:path}")
 @public
 async def read_model(request: Request, response: Response, model_id: str) -> ModelDetail:
-    """Show one model with each provider's offer."""
+    """Show one model, asked for by any of its names, with each provider's offer."""
     catalog = resources_of(request).catalog
     models, health = await asyncio.gather(catalog.list_models(), catalog.provider_health())
     response.headers["Cache-Control"] = CACHE_CONTROL
     return model_detail(_find(models, model_id), health)
 
 
-def _find(models: tuple[Model, ...], model_id: str) -> Model:
+def _find(models: tuple[Model, ...], name: str) -> Model:
     for model in models:
-        if model.id == model_id:
+        # A name is never the id of another model.
+        if name == model.id or name in model.aliases:
             return model
     raise UnknownModel("This model does not exist. GET /v1/models lists those that do.", param="model")
 

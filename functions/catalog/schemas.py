@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from pydantic import BaseModel
 
-from shared.catalog.types import ImagePrice, Model, ModelOffer, ProviderRecord, Rates
+from shared.catalog.types import ImagePrice, LongContext, Model, ModelOffer, ProviderRecord, Rates
 from shared.core.money import Nanos, format_dollars
 from shared.providers.record import Provider
 
@@ -63,19 +63,30 @@ class ModelView(BaseModel):
     supported_parameters: list[str]
 
 
+class LongContextPricing(BaseModel):
+    """What tokens cost, per million, in a request whose prompt has so many or more."""
+
+    from_tokens: int
+    input: str
+    output: str
+    cached_input: str
+
+
 class OfferView(BaseModel):
-    """A model at one provider."""
+    """A model at one provider; long_context: null where the length of the prompt changes no price."""
 
     provider: str
     pricing: Pricing
+    long_context: LongContextPricing | None
     context_length: int
     max_output_tokens: int
     status: ProviderStatus
 
 
 class ModelDetail(ModelView):
-    """One model with each provider's offer."""
+    """One model with each provider's offer; aliases: other names by which it may be asked for."""
 
+    aliases: list[str]
     offers: list[OfferView]
 
 
@@ -144,7 +155,8 @@ def model_detail(model: Model, health: Mapping[str, ProviderRecord]) -> ModelDet
     """Show a model with each provider's offer."""
     return ModelDetail(
         **model_view(model).model_dump(),
-        offers=[_offer_view(model, offer, health.get(offer.provider)) for offer in model.offers],
+        aliases=list(model.aliases),
+        offers=[_offer_view(offer, health.get(offer.provider)) for offer in model.offers],
     )
 
 
@@ -168,13 +180,24 @@ def provider_status(record: ProviderRecord | None) -> ProviderStatus:
     return "down" if record.success_rate < DOWN_SUCCESS_RATE else "degraded"
 
 
-def _offer_view(model: Model, offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
+def _offer_view(offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
     return OfferView(
         provider=offer.provider,
         pricing=_pricing_view(offer.rates, offer.images),
-        context_length=model.context_length,
+        long_context=None if offer.long_context is None else _long_context_pricing(offer.long_context),
+        context_length=offer.context_length,
         max_output_tokens=offer.max_output_tokens,
         status=provider_status(record),
+    )
+
+
+def _long_context_pricing(long_context: LongContext) -> LongContextPricing:
+    rates = long_context.rates
+    return LongContextPricing(
+        from_tokens=long_context.from_tokens,
+        input=format_dollars(Nanos(rates.input_tokens)),
+        output=format_dollars(Nanos(rates.output_tokens)),
+        cached_input=format_dollars(Nanos(rates.cached_input_tokens)),
     )
 
 

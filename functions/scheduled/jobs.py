@@ -19,6 +19,7 @@ from shared.flows.rotate_keys import rotate_due_keys
 from shared.flows.send_email import empty_outbox
 from shared.flows.sweep_billing import sweep_billing
 from shared.flows.sweep_settlements import sweep_settlements
+from shared.flows.sync_catalog import sync_catalog
 
 # What a job did, in numbers whose names say of what.
 Counts = Mapping[str, int]
@@ -78,6 +79,10 @@ async def _monthly_reports(resources: ScheduledResources) -> Counts:
     return {"reports": await report_usage(outbox), "mails_forgotten": await forget_mails(outbox)}
 
 
+async def _catalog_sync(resources: ScheduledResources) -> Counts:
+    return msgspec.structs.asdict(await sync_catalog(resources.catalog))
+
+
 async def _trial_expiry(resources: ScheduledResources) -> Counts:
     counts = await expire_trials(resources.trials)
     return {"trials_ended": counts.ended, "trials_reminded": counts.reminded}
@@ -102,6 +107,7 @@ async def _reconcile(resources: ScheduledResources) -> Counts:
 JOBS: Mapping[str, Job] = MappingProxyType(
     {
         "billing_sweep": _billing_sweep,
+        "catalog_sync": _catalog_sync,
         "key_rotation": _key_rotation,
         "monthly_reports": _monthly_reports,
         "outbox": _outbox,

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 
 from shared.billing.reconciliation import Reconciliation
+from shared.catalog.books import CatalogBooks
 from shared.clients.database import Database
 from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
@@ -24,6 +25,7 @@ from shared.flows.reconcile_payments import ReconcileMeans
 from shared.flows.rotate_keys import RotationMeans
 from shared.flows.send_email import MailMeans, open_mail_means
 from shared.flows.settle_late import LateMeans
+from shared.flows.sync_catalog import CatalogMeans
 from shared.flows.sync_means import open_sync_means
 from shared.history.chats import History
 from shared.keys.store import KeyStore
@@ -45,6 +47,7 @@ class ScheduledResources(msgspec.Struct, frozen=True):
     settlements: LateMeans
     rotations: RotationMeans
     usage: UsageBooks
+    catalog: CatalogMeans
     purge: PurgeMeans
     mails: MailMeans
     billing: ReconcileMeans | None
@@ -62,13 +65,14 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
     async with open_session() as session:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token, deadline_s=REDIS_DEADLINE_S)
         database = Database(session, url=stores.supabase_url, key=stores.supabase_key)
+        upstream, providers = Upstream(session), configure_providers(settings.providers)
         yield ScheduledResources(
             settings=settings,
             settlements=LateMeans(
                 late=LateSettlements(redis, wall_clock_ms),
                 ledger=Ledger(database),
-                upstream=Upstream(session),
-                providers=configure_providers(settings.providers),
+                upstream=upstream,
+                providers=providers,
                 clock_ms=wall_clock_ms,
                 metrics=settings.metrics,
             ),
@@ -78,6 +82,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 secret_keys=settings.secret_keys,
             ),
             usage=UsageBooks(database),
+            catalog=CatalogMeans(CatalogBooks(database), upstream, providers),
             purge=PurgeMeans(history=History(database), ledger=Ledger(database)),
             trials=Trials(database),
             billing=_billing(open_stripe(session, settings.stripe), database, redis, settings.secret_keys),

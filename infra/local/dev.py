@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from infra.catalog.publish import publish_facts
 from infra.local.environment import (
     STRIPE_WEBHOOK_SECRET,
     developer_environment,
@@ -64,6 +65,8 @@ def run_dev(data_folder: Path) -> int:
 def _start(stack: LocalStack, port: int, data_folder: Path) -> str:
     began_s = time.monotonic()
     stack.start()
+    with _step("catalog facts"):
+        publish_facts(stack.database_url)
     with _step("demo account"):
         api_key = seed_demo_account(stack, data_folder / "dev" / "demo_key")
     url = f"http://{LOOPBACK}:{port}"

@@ -20,6 +20,8 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 # As serverless.yml has them, but that nobody waits a minute for an e-mail.
 EVERY_S: Mapping[str, int] = MappingProxyType(
     {
+        # First, so that a new gateway soon has models.
+        "catalog_sync": HOUR_S,
         "outbox": 2,
         "settlement_sweep": MINUTE_S,
         "trial_expiry": 15 * MINUTE_S,

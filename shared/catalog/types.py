@@ -28,13 +28,22 @@ class ImagePrice(msgspec.Struct, frozen=True):
     is_default: bool
 
 
+class LongContext(msgspec.Struct, frozen=True):
+    """What a request takes whose prompt has so many tokens or more."""
+
+    from_tokens: int
+    rates: Rates
+
+
 class ModelOffer(msgspec.Struct, frozen=True):
     """A model at one provider; rates: None where it makes images alone, and each has a price of its own."""
 
     provider: ProviderSlug
+    context_length: int
     max_output_tokens: int
     rates: Rates | None
     images: tuple[ImagePrice, ...] = ()
+    long_context: LongContext | None = None
 
     @property
     def is_free(self) -> bool:
@@ -45,7 +54,7 @@ class ModelOffer(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model under its canonical id, with its offers, cheapest first."""
+    """A model under its canonical id, with its offers, cheapest first, and its other names."""
 
     id: ModelId
     name: str
@@ -57,6 +66,7 @@ class Model(msgspec.Struct, frozen=True):
     output_modalities: tuple[str, ...]
     supported_parameters: tuple[str, ...]
     offers: tuple[ModelOffer, ...]
+    aliases: tuple[str, ...]
 
     @property
     def is_free(self) -> bool:

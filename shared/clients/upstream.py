@@ -90,8 +90,10 @@ class Upstream:
             raise UpstreamCut(type(error).__name__) from error
         return _HttpAnswer(response)
 
-    async def get(self, url: str, headers: Mapping[str, str], *, timeout_s: float) -> tuple[int, bytes]:
-        """Fetch a small record; return the status and the whole body.
+    async def get(
+        self, url: str, headers: Mapping[str, str], *, timeout_s: float, limit_bytes: int = MAX_RECORD_BYTES
+    ) -> tuple[int, bytes]:
+        """Fetch a record, a small one unless told; return the status and the whole body.
 
         raises  UpstreamUnreachable; UpstreamTimeout; UpstreamCut; UpstreamTooLarge; a retry is safe
         """
@@ -105,7 +107,7 @@ class Upstream:
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 ) as response,
             ):
-                return response.status, await _read_whole(response, MAX_RECORD_BYTES)
+                return response.status, await _read_whole(response, limit_bytes)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             raise UpstreamUnreachable(type(error).__name__) from error
         except TimeoutError as error:

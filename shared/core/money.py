@@ -9,6 +9,9 @@ NANOS_PER_DOLLAR = 1_000_000_000
 NANOS_PER_CENT = 10_000_000
 # The books count in 64 bits, which hold some nine billion dollars.
 DOLLARS_LIMIT = 9_000_000_000
+# A price is counted in nano-dollars for a million units, of which the store takes no more than this.
+UNITS_PER_RATE = 1_000_000
+RATE_LIMIT = 10**18
 
 # Decimals are rounded to 28 digits unless they are told not to be.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -31,6 +34,19 @@ def nanos_from_dollars(dollars: Decimal) -> Nanos:
         raise ValueError(f"not an amount of money: {dollars}")
     nanos = _EXACT.multiply(dollars, Decimal(NANOS_PER_DOLLAR))
     return Nanos(int(nanos.to_integral_value(rounding=ROUND_CEILING)))
+
+
+def rate_from_dollars(dollars: Decimal, *, units: int) -> int:
+    """Convert a published price, which is for so many units (1, or 1,000,000), rounding up.
+
+    units   the answer: nano-dollars per million units
+    raises  ValueError when it is not a price, or one that the store cannot hold
+    """
+    nanos_for_a_dollar = NANOS_PER_DOLLAR * (UNITS_PER_RATE // units)
+    if not (dollars.is_finite() and 0 <= dollars <= RATE_LIMIT // nanos_for_a_dollar):
+        raise ValueError(f"not a price: {dollars}")
+    rate = _EXACT.multiply(dollars, Decimal(nanos_for_a_dollar))
+    return int(rate.to_integral_value(rounding=ROUND_CEILING))
 
 
 def nanos_from_cents(cents: int) -> Nanos:

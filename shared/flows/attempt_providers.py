@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from shared.clients.upstream import (
@@ -18,7 +18,14 @@ from shared.core.log import log_event
 from shared.flows.inference import Inference
 from shared.ledger.late import LookUp
 from shared.ledger.types import Attempt, Offer
-from shared.providers.failures import TIMED_OUT, UNREACHABLE, ProviderFailure, classify_status, refusal_for
+from shared.providers.failures import (
+    TIMED_OUT,
+    UNREACHABLE,
+    FailureKind,
+    ProviderFailure,
+    classify_status,
+    refusal_for,
+)
 from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import EventTooLarge
 
@@ -72,6 +79,7 @@ class Trail:
     is_reached: a provider may have seen it, so it cannot be voided any more
     is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
     is_too_large: the last one's answer was not read to its end, and is on its bill too
+    too_small_tokens: a context of so many did not hold it
     lost_cost_nanos: what providers say that they charge for answers of which nothing could be used
     unsaid_offer: the last one that answered so and does not say what it charges
     look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
@@ -84,6 +92,7 @@ class Trail:
     is_reached: bool = False
     is_out_of_time: bool = False
     is_too_large: bool = False
+    too_small_tokens: int = 0
     lost_cost_nanos: int = 0
     unsaid_offer: Offer | None = None
     last_offer: Offer | None = None
@@ -104,9 +113,10 @@ async def attempt_in_turn[T](
     units   deadline_s: on the monotonic clock
     raises  TimeLimitReached; AnswerTooLarge; the refusal that the last failure means for the client, or the first that
             is the client's own fault
+    policy  what is too long for one provider is tried where more fits
     """
     refusal: GatewayError = refusal_for(UNREACHABLE)
-    for offer in offers:
+    for offer in _where_it_may_fit(offers, trail):
         started_s = time.monotonic()
         if trail.attempts and deadline_s - started_s < LEAST_ATTEMPT_S:
             break
@@ -146,7 +156,7 @@ async def attempt_in_turn[T](
             _note_answer(inference, offer, started_s, trail)
             return answer
         refusal = refusal_for(failed.failure)
-        if not failed.failure.is_retryable_elsewhere:
+        if not _is_worth_another(failed.failure, offer, trail):
             break
     raise refusal
 
@@ -165,6 +175,19 @@ async def check_status(answer: UpstreamAnswer) -> None:
     finally:
         answer.close()
     raise AttemptFailed(classify_status(answer.status, answer.headers, body), answer.status)
+
+
+def _where_it_may_fit(offers: Sequence[Offer], trail: Trail) -> Iterator[Offer]:
+    for offer in offers:
+        if offer.context_length > trail.too_small_tokens:
+            yield offer
+
+
+def _is_worth_another(failure: ProviderFailure, offer: Offer, trail: Trail) -> bool:
+    if failure.kind is FailureKind.CONTEXT_LENGTH:
+        trail.too_small_tokens = offer.context_length
+        return True
+    return failure.is_retryable_elsewhere
 
 
 def _note_answer(inference: Inference, offer: Offer, started_s: float, trail: Trail) -> None:

@@ -37,6 +37,11 @@ class ConfiguredProvider(msgspec.Struct, frozen=True):
         return f"{self.base_url}{self.record.chat_path}"
 
     @property
+    def models_url(self) -> str:
+        """Where its models are listed."""
+        return f"{self.base_url}{self.record.models_path}"
+
+    @property
     def embeddings_url(self) -> str:
         """Where embeddings are asked for, of a provider that makes them."""
         return f"{self.base_url}{self.record.embeddings_path}"

@@ -15,8 +15,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     base_url: paths are put behind it. output_bound_field: the name for a bound on output where the client gave none;
     strict: the provider knows no other name. reports_cost: `usage.cost` is what it charged us.
-    generation_path: where it tells afterwards what an answer used and what it took for it; embeddings_path,
-    images_path: where they are made, in OpenAI's dialect. None where it does not offer that.
+    models_path: where it lists its models. generation_path: where it tells afterwards what an answer used and what it
+    took for it; embeddings_path, images_path: where they are made, in OpenAI's dialect. None where it does not offer
+    that.
     knows_encoding_format: embeddings come as base64 where they are asked for so. image_fields: what it knows of a
     request for images beside model, size and quality, None for all of it.
     """
@@ -32,6 +33,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     reports_cost: bool = False
     honours_data_collection: bool = False
     chat_path: str = "/chat/completions"
+    models_path: str = "/models"
     generation_path: str | None = None
     embeddings_path: str | None = None
     knows_encoding_format: bool = False

@@ -5,44 +5,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from infra.local.simulator.offer import Offer
+from infra.local.simulator.recorded import recorded_offers
+
 TOKENS_PER_PRICE = 1_000_000
 CREATED_AT_S = 1_750_000_000
 # Chutes prices in TAO beside dollars; the rate is fixed so that the list is the same on every day.
 USD_PER_TAO = Decimal(400)
 # What an image costs, of any size and quality, at every provider.
 IMAGE_USD = Decimal("0.04")
-PARAMETERS = (
-    "frequency_penalty",
-    "logprobs",
-    "max_tokens",
-    "presence_penalty",
-    "response_format",
-    "seed",
-    "stop",
-    "structured_outputs",
-    "temperature",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One model at one provider.
-
-    units   prices: US dollars per million tokens; cached_usd is the price of a prompt token read from the cache
-    """
-
-    model: str
-    name: str
-    input_usd: Decimal
-    output_usd: Decimal
-    cached_usd: Decimal
-    context_length: int
-    max_output_tokens: int
-    input_modalities: tuple[str, ...] = ("text",)
+# Whose models run nowhere but at their authors'.
+CLOSED_AUTHORS = ("openai/", "anthropic/")
+FEATURES = ("json_mode", "structured_outputs", "tools", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +81,14 @@ def _print_openrouter(offer: Offer) -> dict[str, Any]:
         "description": f"{offer.name}, simulated.",
         "context_length": offer.context_length,
         "architecture": {
-            "modality": f"{'+'.join(offer.input_modalities)}->text",
+            "modality": f"{'+'.join(offer.input_modalities)}->{'+'.join(offer.output_modalities)}",
             "input_modalities": list(offer.input_modalities),
-            "output_modalities": ["text"],
+            "output_modalities": list(offer.output_modalities),
             "tokenizer": "Other",
             "instruct_type": None,
         },
         "pricing": {
-            "prompt": _per_token(offer.input_usd),
-            "completion": _per_token(offer.output_usd),
+            **_both_per_token(offer),
             "request": "0",
             "image": "0",
             "web_search": "0",
@@ -128,7 +101,7 @@ def _print_openrouter(offer: Offer) -> dict[str, Any]:
             "is_moderated": False,
         },
         "per_request_limits": None,
-        "supported_parameters": list(PARAMETERS),
+        "supported_parameters": list(offer.parameters),
     }
 
 
@@ -145,7 +118,7 @@ def _print_portkey(offer: Offer) -> dict[str, Any]:
 
 
 def _print_featherless(offer: Offer) -> dict[str, Any]:
-    """Featherless sells a flat rate and publishes no price."""
+    """Featherless publishes a price of some models alone."""
     author, _, name = offer.model.partition("/")
     return {
         "id": offer.model,
@@ -153,11 +126,13 @@ def _print_featherless(offer: Offer) -> dict[str, Any]:
         "name": offer.name,
         "created": CREATED_AT_S,
         "owned_by": author,
-        "model_class": name,
+        "model_class": offer.model_class or name,
         "is_gated": False,
         "context_length": offer.context_length,
         "max_completion_tokens": offer.max_output_tokens,
         "available_on_current_plan": True,
+        "features": {"tool_use": "tools" in offer.parameters},
+        **({"pricing": _both_per_token(offer)} if offer.has_listed_price else {}),
     }
 
 
@@ -172,20 +147,28 @@ def _print_chutes(offer: Offer) -> dict[str, Any]:
             "input": {"usd": float(offer.input_usd), "tao": float(offer.input_usd / USD_PER_TAO)},
             "output": {"usd": float(offer.output_usd), "tao": float(offer.output_usd / USD_PER_TAO)},
         },
-        "pricing": {"prompt": float(offer.input_usd), "completion": float(offer.output_usd)},
+        "pricing": {
+            "prompt": float(offer.input_usd),
+            "completion": float(offer.output_usd),
+            "input_cache_read": float(offer.cached_usd),
+        },
         "quantization": "fp8",
         "context_length": offer.context_length,
         "max_model_len": offer.context_length,
         "max_output_length": offer.max_output_tokens,
         "input_modalities": list(offer.input_modalities),
         "output_modalities": ["text"],
-        "supported_features": ["json_mode", "structured_outputs", "tools"],
+        "supported_features": [feature for feature in FEATURES if feature in offer.parameters],
         "supported_sampling_parameters": ["temperature", "top_p", "top_k", "stop", "seed"],
     }
 
 
 def _per_token(usd_per_million: Decimal) -> str:
     return print_decimal(usd_per_million / TOKENS_PER_PRICE)
+
+
+def _both_per_token(offer: Offer) -> dict[str, str]:
+    return {"prompt": _per_token(offer.input_usd), "completion": _per_token(offer.output_usd)}
 
 
 def _cents_per_token(offer: Offer) -> dict[str, Any]:
@@ -224,36 +207,35 @@ _OFFERS = (
     Offer("sim/free", "Simulated Free", Decimal(0), Decimal(0), Decimal(0), 131_072, 16_384),
 )  # fmt: skip
 _BY_MODEL = {offer.model: offer for offer in _OFFERS}
-_LLAMA = _BY_MODEL["meta-llama/llama-3.3-70b-instruct"]
-_FEATHERLESS_USD = Decimal("0.1")
 
 
 def _with_native_names(*native: Offer) -> Mapping[str, Offer]:
-    """Offer every model under its common name, and some under the name this provider itself uses."""
-    return {offer.model: offer for offer in (*_OFFERS, *native)}
+    """Offer what is native, and every model under its common name, at the latter's price where both say one."""
+    offers = {offer.model: offer for offer in native}
+    return offers | {
+        offer.model: replace(offer, parameters=offers.get(offer.model, offer).parameters) for offer in _OFFERS
+    }
 
 
+_OPENROUTER = _with_native_names(*recorded_offers("openrouter"))
 _PORTKEY = _with_native_names(
-    replace(_BY_MODEL["openai/gpt-5-mini"], model="@openai/gpt-5-mini"),
+    replace(_BY_MODEL["openai/gpt-5-mini"], model="@openai/gpt-5-mini"), *recorded_offers("portkey")
 )
-_FEATHERLESS = _with_native_names(
-    replace(
-        _LLAMA,
-        model="meta-llama/Llama-3.3-70B-Instruct",
-        input_usd=_FEATHERLESS_USD,
-        output_usd=_FEATHERLESS_USD,
-        cached_usd=_FEATHERLESS_USD,
-    ),
-)
-_CHUTES = _with_native_names(
-    replace(_BY_MODEL["deepseek/deepseek-chat-v3.1"], model="deepseek-ai/DeepSeek-V3.1"),
-    replace(_BY_MODEL["qwen/qwen3-32b"], model="Qwen/Qwen3-32B"),
-)
+_FEATHERLESS = _with_native_names(*recorded_offers("featherless"))
+_CHUTES = {
+    model: offer
+    for model, offer in _with_native_names(
+        replace(_BY_MODEL["deepseek/deepseek-chat-v3.1"], model="deepseek-ai/DeepSeek-V3.1"),
+        replace(_BY_MODEL["qwen/qwen3-32b"], model="Qwen/Qwen3-32B"),
+        *recorded_offers("chutes"),
+    ).items()
+    if not model.startswith(CLOSED_AUTHORS)
+}
 
 PROVIDERS: Mapping[str, Provider] = {
     provider.slug: provider
     for provider in (
-        Provider("openrouter", "OpenRouter", "Authorization", _BY_MODEL, _print_openrouter, publishes_cost=True),
+        Provider("openrouter", "OpenRouter", "Authorization", _OPENROUTER, _print_openrouter, publishes_cost=True),
         Provider("portkey", "Portkey", "x-portkey-api-key", _PORTKEY, _print_portkey),
         Provider("featherless", "Featherless", "Authorization", _FEATHERLESS, _print_featherless),
         Provider("chutes", "Chutes", "Authorization", _CHUTES, _print_chutes),

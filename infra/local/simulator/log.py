@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from infra.local.simulator.catalog import IMAGE_USD, Offer, cost_of, print_decimal
+from infra.local.simulator.catalog import IMAGE_USD, cost_of, print_decimal
+from infra.local.simulator.offer import Offer
 
 MAX_RECORDS = 50_000
 HEADERS_OF_INTEREST = (

@@ -76,7 +76,7 @@ async def test_a_model_shows_the_offer_of_each_provider_cheapest_first(
 ) -> None:
     model = make_model(providers=("portkey", "chutes"), output_usd_per_mtok=7, max_output_tokens=500)
     body = (await get(gateway, f"/v1/models/{model.id}")).json
-    assert set(body) == {*MODEL_FIELDS, "offers"}
+    assert set(body) == {*MODEL_FIELDS, "aliases", "offers"}
     assert body["providers"] == [offer["provider"] for offer in body["offers"]] == ["chutes", "portkey"]
     assert all(offer["pricing"]["output"] == "7.000000000" for offer in body["offers"])
     assert all(offer["max_output_tokens"] == 500 for offer in body["offers"])

@@ -12,6 +12,10 @@ from tests.harness.tenants import Models, Tenant, Tenants
 
 START = 10 * NANOS_PER_DOLLAR
 BOTH = ("openrouter", "featherless")
+TOO_LONG_BODY = (
+    b'{"error":{"message":"This model\'s maximum context length is 1000 tokens","code":"context_length_exceeded"}}'
+)
+TOO_LONG = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(TOO_LONG_BODY), TOO_LONG_BODY)
 
 
 def assert_refused(answer: Answer, status: int, code: str) -> None:
@@ -91,6 +95,32 @@ async def test_what_is_the_client_s_fault_is_not_tried_elsewhere(
     assert answer.headers["x-should-retry"] == "false"
     assert len(simulator.requests(model.upstream_model)) == 1
     assert_waived(customer, answer, attempts=1)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_what_is_too_long_for_one_is_tried_where_more_fits_and_nowhere_else(
+    odd_gateway: RunningGateway,
+    tenant: Tenants,
+    make_model: Models,
+    raw_provider: RawProvider,
+    simulator: Simulator,
+    *,
+    is_stream: bool,
+) -> None:
+    customer, small = tenant(), make_model(providers=("portkey",), context_length=1_000)
+    as_small = make_model("tokens=3", context_length=1_000)
+    larger = make_model("tokens=3", context_length=1_001)
+    raw_provider.answers(small.upstream_model, TOO_LONG)
+    answer = await ask(odd_gateway, customer, small, models=[as_small.id, larger.id], stream=is_stream)
+    assert answer.status == 200, answer.raw
+    line = usage_line(customer, answer.generation_id)
+    assert [attempt["model_id"] for attempt in line["attempts"]] == [small.id, larger.id]
+    # It says nothing about the provider.
+    assert line["attempts"][0]["is_request_at_fault"]
+    assert line["cost_nanos"] == assert_settled(customer, START) > 0
+    refused = await ask(odd_gateway, customer, small, models=[as_small.id], stream=is_stream)
+    assert_refused(refused, 400, "context_length_exceeded")
+    assert simulator.requests(as_small.upstream_model) == []
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,11 @@ from functions.scheduled.resources import ScheduledResources, open_resources
 from infra.local.environment import gateway_environment
 from infra.local.scheduler import EVERY_S, Schedule, run_due
 from infra.local.stack import LocalStack
-from tests.harness.stripe import StripeDouble
 
 
 @pytest.fixture
-async def resources(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScheduledResources]:
-    for name, value in gateway_environment(stack, {}).items():
+async def resources(catalog_stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScheduledResources]:
+    for name, value in gateway_environment(catalog_stack, {}).items():
         monkeypatch.setenv(name, value)
     async with open_resources() as opened:
         yield opened
@@ -33,9 +32,7 @@ def test_all_are_due_at_once_and_then_each_in_its_own_time() -> None:
     assert schedule.take_due() == ["often", "seldom"]
 
 
-async def test_what_is_due_is_done(
-    resources: ScheduledResources, stripe_double: StripeDouble, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_what_is_due_is_done(resources: ScheduledResources, capsys: pytest.CaptureFixture[str]) -> None:
     await run_due(resources, Schedule(EVERY_S, lambda: 0.0))
     told = capsys.readouterr().out
     assert [job for job in JOBS if f'"job":"{job}"' not in told.replace(" ", "")] == []
@@ -43,9 +40,9 @@ async def test_what_is_due_is_done(
 
 
 async def test_a_job_whose_store_is_away_is_told_of_and_does_not_keep_others_from_their_work(
-    resources: ScheduledResources, stack: LocalStack, capsys: pytest.CaptureFixture[str]
+    resources: ScheduledResources, catalog_stack: LocalStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with stack.without("postgrest"):
+    with catalog_stack.without("postgrest"):
         await run_due(resources, Schedule({"trial_expiry": 60, "key_rotation": 60}, lambda: 0.0))
     told = capsys.readouterr().out
     assert told.count("job_failed") == 2

@@ -1,0 +1,244 @@
+-- A provider's own list becomes models, offers and versioned prices.
+
+create type gateway.listing as (
+    model_id text, upstream_model text, names text[], name text, description text, context_length int, max_output_tokens int,
+    image_input_tokens int, input_modalities text[], output_modalities text[], supported_parameters text[],
+    cost gateway.rates, long_from_tokens int, long_cost gateway.rates
+);
+comment on type gateway.listing is
+    'A model that a provider lists, matched and priced. Null: the list does not say. names: by which it is known beside its id. long_cost: for a prompt of long_from_tokens or more.';
+
+create function gateway.complete_cost(p_cost gateway.rates) returns gateway.rates
+language plpgsql immutable
+as $$
+begin
+    if p_cost.input_tokens is null or p_cost.output_tokens is null then
+        raise exception 'an offer needs a price for input_tokens and output_tokens' using errcode = 'invalid_parameter_value';
+    end if;
+    -- A cache whose price nobody published is charged as plain input.
+    p_cost.cached_input_tokens := coalesce(p_cost.cached_input_tokens, p_cost.input_tokens);
+    p_cost.cache_write_tokens := coalesce(p_cost.cache_write_tokens, p_cost.input_tokens);
+    p_cost.images := coalesce(p_cost.images, 0);
+    p_cost.requests := coalesce(p_cost.requests, 0);
+    return p_cost;
+end $$;
+
+create function gateway.mark_up_rates(p_cost gateway.rates, p_markup_ppm int) returns gateway.rates
+language sql immutable
+as $$
+    select row(gateway.mark_up(p_cost.input_tokens, p_markup_ppm), gateway.mark_up(p_cost.cached_input_tokens, p_markup_ppm),
+               gateway.mark_up(p_cost.cache_write_tokens, p_markup_ppm), gateway.mark_up(p_cost.output_tokens, p_markup_ppm),
+               gateway.mark_up(p_cost.images, p_markup_ppm), gateway.mark_up(p_cost.requests, p_markup_ppm))::gateway.rates
+$$;
+
+create function gateway.quote_listings(p_provider text, p_listed gateway.listing[]) returns table (
+    model_id text, listing gateway.listing, markup_ppm int, cost gateway.rates, price gateway.rates, long_cost gateway.rates, long_price gateway.rates,
+    is_new boolean, is_returning boolean, is_price_overridden boolean, price_id bigint, pending_price_id bigint, known_price_id bigint, is_jump boolean
+)
+language sql stable
+as $$
+    select listed.model_id, listed, taken.markup_ppm, taken.cost, asked.price, taken.long_cost, asked.long_price,
+           offer.model_id is null, offer.retired_at is not null, coalesce(offer.is_price_overridden, false), offer.price_id, offer.pending_price_id,
+           case when version.is_current then offer.price_id when version.is_waiting then offer.pending_price_id end,
+           current.id is not null and not version.is_current
+               and (gateway.is_jump(current.cost, taken.cost)
+                    or gateway.is_jump(case when current_long.id is null then current.cost else current_long.cost end,
+                                       case when taken.long_cost is null then taken.cost else taken.long_cost end))
+      from unnest(p_listed) as listed
+      join gateway.providers as seller on seller.slug = p_provider
+      left join gateway.provider_offers as offer on offer.model_id = listed.model_id and offer.provider = p_provider
+      cross join lateral (
+           select coalesce(offer.markup_ppm, seller.markup_ppm) as markup_ppm, gateway.complete_cost(listed.cost) as cost,
+                  case when listed.long_from_tokens is not null then gateway.complete_cost(listed.long_cost) end as long_cost) as taken
+      cross join lateral (
+           select gateway.mark_up_rates(taken.cost, taken.markup_ppm) as price,
+                  case when listed.long_from_tokens is not null then gateway.mark_up_rates(taken.long_cost, taken.markup_ppm) end as long_price) as asked
+      left join gateway.prices as current on current.id = offer.price_id
+      left join gateway.prices as current_long on current_long.id = current.long_price_id
+      left join gateway.prices as waiting on waiting.id = offer.pending_price_id
+      left join gateway.prices as waiting_long on waiting_long.id = waiting.long_price_id
+      cross join lateral (
+           select (current.cost, current.price, current.long_from_tokens, current_long.cost, current_long.price)
+                      is not distinct from (taken.cost, asked.price, listed.long_from_tokens, taken.long_cost, asked.long_price) as is_current,
+                  (waiting.cost, waiting.price, waiting.long_from_tokens, waiting_long.cost, waiting_long.price)
+                      is not distinct from (taken.cost, asked.price, listed.long_from_tokens, taken.long_cost, asked.long_price) as is_waiting) as version
+$$;
+comment on function gateway.quote_listings is
+    'What each listed model would cost and be sold for, beside what it is now: known_price_id is the version that says so already.';
+
+create function gateway.most_output(p_listing gateway.listing) returns int
+language sql immutable
+as $$
+    select case when 'text' = any (p_listing.output_modalities)
+                then least(coalesce(nullif(p_listing.max_output_tokens, 0), p_listing.context_length), 10000000) else 0 end
+$$;
+
+create function gateway.describe_models(p_provider text, p_listed gateway.listing[]) returns text[]
+language plpgsql
+as $$
+declare
+    v_rank      int := (select rank from gateway.providers where slug = p_provider);
+    v_described text[];
+begin
+    insert into gateway.models (id, name, description, context_length, max_output_tokens, image_input_tokens, input_modalities,
+                                output_modalities, supported_parameters, described_by)
+    select listed.model_id, listed.name, listed.description, listed.context_length, gateway.most_output(listed), listed.image_input_tokens,
+           listed.input_modalities, listed.output_modalities, listed.supported_parameters, p_provider
+      from unnest(p_listed) as listed
+     where not exists (select from gateway.models where id = listed.model_id)
+     order by listed.model_id;
+    with described as (
+        update gateway.models as model
+           set name = listed.name, description = coalesce(nullif(listed.description, ''), model.description),
+               context_length = listed.context_length, max_output_tokens = gateway.most_output(listed),
+               image_input_tokens = listed.image_input_tokens, input_modalities = listed.input_modalities,
+               output_modalities = listed.output_modalities, supported_parameters = listed.supported_parameters,
+               described_by = p_provider
+          from unnest(p_listed) as listed
+          left join gateway.models as known on known.id = listed.model_id
+          left join gateway.providers as describer on describer.slug = known.described_by
+         where model.id = listed.model_id and not model.is_edited
+           and (model.described_by is null or model.described_by = p_provider or describer.rank > v_rank)
+           -- A list of names alone describes nothing.
+           and listed.context_length is not null and listed.input_modalities is not null
+           and (model.name, model.description, model.context_length, model.max_output_tokens, model.image_input_tokens,
+                model.input_modalities, model.output_modalities, model.supported_parameters, model.described_by)
+               is distinct from
+               (listed.name, coalesce(nullif(listed.description, ''), model.description), listed.context_length, gateway.most_output(listed),
+                listed.image_input_tokens, listed.input_modalities, listed.output_modalities, listed.supported_parameters, p_provider)
+        returning model.id
+    )
+    select coalesce(array_agg(id), '{}') into v_described from described;
+    return v_described;
+end $$;
+comment on function gateway.describe_models is
+    'Makes the models that there are not yet, and describes those whose description is this provider''s; returns the ids of those that changed.';
+
+create function gateway.put_offers(p_provider text, p_listed gateway.listing[], p_described text[]) returns jsonb
+language sql
+as $$
+    with quoted as materialized (
+        select * from gateway.quote_listings(p_provider, p_listed)
+    ),
+    made_long as (
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
+        select model_id, p_provider, long_cost, long_price, markup_ppm from quoted
+         where known_price_id is null and not is_price_overridden and long_cost is not null
+        returning id, model_id
+    ),
+    made as (
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm, long_from_tokens, long_price_id)
+        select quoted.model_id, p_provider, cost, price, markup_ppm, (listing).long_from_tokens, made_long.id
+          from quoted left join made_long on made_long.model_id = quoted.model_id
+         where known_price_id is null and not is_price_overridden
+        returning id, model_id
+    ),
+    decided as (
+        select quoted.model_id, listing, is_new, is_returning,
+               case when is_price_overridden or is_jump then price_id else coalesce(known_price_id, made.id) end as price_id,
+               case when is_price_overridden then pending_price_id when is_jump then coalesce(known_price_id, made.id) end as pending_price_id
+          from quoted left join made on made.model_id = quoted.model_id
+    ),
+    written as (
+        insert into gateway.provider_offers as offer (model_id, provider, upstream_model, price_id, pending_price_id, max_output_tokens,
+                                                      context_length, is_text_only, is_listed)
+        select model_id, p_provider, (listing).upstream_model, price_id, pending_price_id, nullif((listing).max_output_tokens, 0),
+               (listing).context_length, coalesce(not 'image' = any ((listing).input_modalities), false), true
+          from decided order by model_id
+        on conflict (model_id, provider) do update
+           set upstream_model = excluded.upstream_model, price_id = excluded.price_id, pending_price_id = excluded.pending_price_id,
+               max_output_tokens = excluded.max_output_tokens, context_length = excluded.context_length,
+               is_text_only = excluded.is_text_only, is_listed = true, retired_at = null
+         where (offer.upstream_model, offer.price_id, offer.pending_price_id, offer.max_output_tokens, offer.context_length,
+                offer.is_text_only, offer.is_listed, offer.retired_at)
+               is distinct from
+               (excluded.upstream_model, excluded.price_id, excluded.pending_price_id, excluded.max_output_tokens, excluded.context_length,
+                excluded.is_text_only, true, null::timestamptz)
+        returning offer.model_id
+    ),
+    counted as (
+        select is_new, is_returning, pending_price_id is not null as is_pending,
+               written.model_id is not null or decided.model_id = any (p_described) as is_changed
+          from decided left join written on written.model_id = decided.model_id
+    )
+    select jsonb_build_object(
+               'added', count(*) filter (where is_new),
+               'returned', count(*) filter (where is_returning),
+               'changed', count(*) filter (where is_changed and not is_new and not is_returning),
+               'unchanged', count(*) filter (where not is_changed),
+               'pending', count(*) filter (where is_pending))
+      from counted
+$$;
+comment on function gateway.put_offers is
+    'Puts what is listed on offer. A changed cost or markup makes a new price version; one that jumps waits, the old price in force; what someone of ours has set stays.';
+
+create function gateway.put_aliases(p_provider text, p_listed gateway.listing[]) returns void
+language sql
+as $$
+    insert into gateway.model_aliases as old (alias, model_id, source)
+    select distinct on (named.alias) named.alias, listed.model_id, p_provider
+      from unnest(p_listed) as listed, unnest(listed.names) as named (alias)
+     where not exists (select from gateway.models where id = named.alias)
+     order by named.alias, listed.model_id
+    on conflict (alias) do update set model_id = excluded.model_id
+     where old.source = excluded.source and old.model_id <> excluded.model_id
+$$;
+
+create function api.sync_listing(p_provider text, p_listings jsonb) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+    v_listed    gateway.listing[];
+    v_seller    gateway.providers;
+    v_offered   int;
+    v_missing   int;
+    v_described text[];
+    v_retired   int;
+    v_counts    jsonb;
+begin
+    insert into gateway.providers (slug) values (p_provider) on conflict do nothing;
+    -- One list at a time, whoever's: two that make the same models would wait for each other.
+    perform from gateway.providers order by slug for update;
+    select * into v_seller from gateway.providers where slug = p_provider;
+    perform gateway.check_units(entry -> 'cost'), gateway.check_units(coalesce(nullif(entry -> 'long_cost', 'null'), '{}'))
+       from jsonb_array_elements(p_listings) as entry;
+    v_listed := array(select distinct on (listed.model_id) listed from jsonb_populate_recordset(null::gateway.listing, p_listings) as listed
+                       order by listed.model_id, listed.upstream_model);
+
+    select count(*), count(*) filter (where not exists (select from unnest(v_listed) as listed where listed.model_id = offer.model_id))
+      into v_offered, v_missing
+      from gateway.provider_offers as offer
+     where offer.provider = p_provider and offer.is_listed and offer.retired_at is null;
+    if v_missing * 2 > v_offered and not v_seller.may_shrink then
+        update gateway.providers
+           set waiting = jsonb_build_object('listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered)
+         where slug = p_provider
+           and waiting is distinct from jsonb_build_object('listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered);
+        return jsonb_build_object('verdict', 'waiting', 'listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered);
+    end if;
+    update gateway.providers set waiting = null, may_shrink = false where slug = p_provider and (waiting is not null or may_shrink);
+
+    v_described := gateway.describe_models(p_provider, v_listed);
+    v_counts := gateway.put_offers(p_provider, v_listed, v_described);
+    update gateway.provider_offers as offer set retired_at = gateway.clock()
+     where offer.provider = p_provider and offer.is_listed and offer.retired_at is null
+       and not exists (select from unnest(v_listed) as listed where listed.model_id = offer.model_id);
+    get diagnostics v_retired = row_count;
+    perform gateway.put_aliases(p_provider, v_listed);
+    return jsonb_build_object('verdict', 'synced', 'retired', v_retired) || v_counts;
+end $$;
+comment on function api.sync_listing is
+    'Makes what a provider lists what we offer of it. The same list again changes nothing; what is listed no more is retired, not deleted; a list that misses more than half of what is offered changes nothing and waits for someone.';
+
+create function api.confirm_offer_price(p_model_id text, p_provider text, p_price_id bigint) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+begin
+    update gateway.provider_offers set price_id = pending_price_id, pending_price_id = null
+     where model_id = p_model_id and provider = p_provider and pending_price_id = p_price_id;
+    return jsonb_build_object('verdict', case
+        when found or exists (select from gateway.provider_offers
+                               where model_id = p_model_id and provider = p_provider and price_id = p_price_id)
+        then 'confirmed' else 'no_such_price' end);
+end $$;
+comment on function api.confirm_offer_price is 'Puts a price that jumped in force: the one that was looked at, and no other. Confirming again changes nothing.';
