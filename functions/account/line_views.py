@@ -49,7 +49,7 @@ class TransactionView(msgspec.Struct, kw_only=True):
 
 
 class ActivityView(msgspec.Struct, kw_only=True):
-    """One request, when it was settled; input_tokens leaves out those of a cache. app is null until apps are known."""
+    """One request, when it was settled; input_tokens leaves out those of a cache."""
 
     id: str
     created_at: str
@@ -70,7 +70,7 @@ class ActivityView(msgspec.Struct, kw_only=True):
     usage_source: str
     first_byte_ms: int | None
     latency_ms: int | None
-    app: str | None = None
+    app: str | None
 
 
 class SumView(msgspec.Struct, kw_only=True):
@@ -162,6 +162,7 @@ def activity_view(line: UsedRequest) -> ActivityView:
         usage_source=line.usage_source,
         first_byte_ms=line.first_byte_ms,
         latency_ms=line.duration_ms,
+        app=line.app,
     )
 
 

@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from functions.catalog import rankings, routes
 from functions.catalog.resources import CatalogResources
-from functions.catalog.routes import router
 from shared.catalog.store import Catalog
 from shared.clients.parameter_store import load_environment
 from shared.clients.supabase import Supabase
 from shared.clients.upstash import UpstashRedis
 from shared.core.settings import CatalogSettings
+from shared.ranking.store import Rankings
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
 
@@ -25,7 +26,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     stores = CatalogSettings.read(await load_environment()).stores
     supabase = await Supabase.open(url=stores.supabase_url, key=stores.supabase_key)
     redis = UpstashRedis(url=stores.redis_url, token=stores.redis_token)
-    app.state.resources = CatalogResources(catalog=Catalog(supabase), redis=redis)
+    app.state.resources = CatalogResources(catalog=Catalog(supabase), rankings=Rankings(supabase), redis=redis)
     try:
         yield
     finally:
@@ -33,5 +34,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await redis.close()
 
 
+router = APIRouter()
+router.include_router(routes.router)
+router.include_router(rankings.router)
 app = create_app("catalog", router, lifespan)
 handler = LambdaHandler(app)

@@ -5,13 +5,15 @@ from starlette.requests import Request
 
 from shared.catalog.store import Catalog
 from shared.clients.upstash import UpstashRedis
+from shared.ranking.store import Rankings
 from shared.web.resources import kept_resources
 
 
 class CatalogResources(msgspec.Struct, frozen=True):
-    """The catalog's two stores."""
+    """The catalog's stores."""
 
     catalog: Catalog
+    rankings: Rankings
     redis: UpstashRedis
 
 

@@ -28,6 +28,7 @@ class RequestView(msgspec.Struct, kw_only=True):
     max_output_tokens: int | None
     image_count: int
     prompt_bytes: int
+    app: str | None
 
 
 class AttemptView(msgspec.Struct, kw_only=True):
@@ -191,6 +192,7 @@ def _request_view(request: RequestFacts | None) -> RequestView | None:
         max_output_tokens=request.max_output_tokens,
         image_count=request.image_count,
         prompt_bytes=request.prompt_bytes,
+        app=None if request.app is None else request.app.url,
     )
 
 

@@ -85,6 +85,7 @@ class KeyChanges(_Fields):
     models: Globs | None = None
     rotate_every_days: Annotated[int, Field(ge=MIN_ROTATION_DAYS, le=MAX_ROTATION_DAYS)] | None = None
     limits: MinuteLimitsBody | None = None
+    is_app_public: bool = Field(default_factory=bool)
 
 
 class NewKey(_Fields):
@@ -101,6 +102,7 @@ class NewKey(_Fields):
     models: Globs | None = None
     rotate_every_days: Annotated[int, Field(ge=MIN_ROTATION_DAYS, le=MAX_ROTATION_DAYS)] | None = None
     limits: MinuteLimitsBody | None = None
+    is_app_public: bool = False
 
 
 class RotationBody(_Fields):

@@ -53,6 +53,7 @@ class KeyView(msgspec.Struct, kw_only=True):
     limits: LimitsView
     rotate_every_days: int | None
     rotates_at: str | None
+    is_app_public: bool
     has_new_secret: bool
     old_secrets_until: str | None
 
@@ -170,7 +171,7 @@ _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrency")
 # What a view shows as the database tells it.
 _AS_TOLD = (
     "name", "environment", "is_active", "created_at", "last_used_at", "expires_at", "max_requests",
-    "requests_used", "rotate_every_days", "rotates_at", "has_new_secret", "old_secrets_until",
+    "requests_used", "rotate_every_days", "rotates_at", "is_app_public", "has_new_secret", "old_secrets_until",
 )  # fmt: skip
 
 

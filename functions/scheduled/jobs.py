@@ -12,6 +12,7 @@ from shared.core.errors import GatewayError
 from shared.core.log import log_event
 from shared.flows.expire_trials import expire_trials
 from shared.flows.purge import purge
+from shared.flows.rank_models import rank_models
 from shared.flows.reconcile_payments import reconcile_payments
 from shared.flows.report_usage import forget_mails, report_usage
 from shared.flows.roll_up_usage import roll_up_usage
@@ -69,6 +70,16 @@ async def _usage_roll_up(resources: ScheduledResources) -> Counts:
     return {"accounts_closed": rolled.closed, "accounts_summed": rolled.summed}
 
 
+async def _ranking_sync(resources: ScheduledResources) -> Counts:
+    ranked = await rank_models(resources.ranking)
+    return {
+        "hours_summed": ranked.hours,
+        "models_ranked": ranked.models,
+        "apps_ranked": ranked.apps,
+        "days_imported": ranked.imported,
+    }
+
+
 async def _outbox(resources: ScheduledResources) -> Counts:
     emptied = await empty_outbox(resources.mails)
     return {"mails_sent": emptied.sent, "mails_waiting": emptied.waiting, "dead_letters": emptied.dead}
@@ -112,6 +123,7 @@ JOBS: Mapping[str, Job] = MappingProxyType(
         "monthly_reports": _monthly_reports,
         "outbox": _outbox,
         "purge": _purge,
+        "ranking_sync": _ranking_sync,
         "reconcile": _reconcile,
         "settlement_sweep": _settlement_sweep,
         "trial_expiry": _trial_expiry,

@@ -21,6 +21,7 @@ from shared.core.settings import ScheduledSettings
 from shared.flows.inference import configure_providers
 from shared.flows.manage_keys import ROTATED
 from shared.flows.purge import PurgeMeans
+from shared.flows.rank_models import RankingMeans
 from shared.flows.reconcile_payments import ReconcileMeans
 from shared.flows.rotate_keys import RotationMeans
 from shared.flows.send_email import MailMeans, open_mail_means
@@ -32,6 +33,8 @@ from shared.keys.store import KeyStore
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
+from shared.providers.openrouter import OPENROUTER
+from shared.ranking.books import RankingBooks
 from shared.trials.store import Trials
 from shared.usage.store import UsageBooks
 from shared.web.resources import kept_resources
@@ -52,6 +55,7 @@ class ScheduledResources(msgspec.Struct, frozen=True):
     mails: MailMeans
     billing: ReconcileMeans | None
     trials: Trials
+    ranking: RankingMeans
 
 
 @asynccontextmanager
@@ -62,6 +66,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
     """
     settings = ScheduledSettings.read(await load_environment())
     stores = settings.stores
+    providers = configure_providers(settings.providers)
     async with open_session() as session:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token, deadline_s=REDIS_DEADLINE_S)
         database = Database(session, url=stores.supabase_url, key=stores.supabase_key)
@@ -83,8 +88,13 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
             ),
             usage=UsageBooks(database),
             catalog=CatalogMeans(CatalogBooks(database), upstream, providers),
-            purge=PurgeMeans(history=History(database), ledger=Ledger(database)),
+            purge=PurgeMeans(history=History(database), ledger=Ledger(database), ranking=RankingBooks(database)),
             trials=Trials(database),
+            ranking=RankingMeans(
+                books=RankingBooks(database),
+                upstream=upstream,
+                openrouter=providers.get(OPENROUTER.slug) if settings.imports_ranking else None,
+            ),
             billing=_billing(open_stripe(session, settings.stripe), database, redis, settings.secret_keys),
             mails=open_mail_means(database, open_resend(session, settings.mail), settings.public, settings.secret_keys),
         )

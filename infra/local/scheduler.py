@@ -27,6 +27,7 @@ EVERY_S: Mapping[str, int] = MappingProxyType(
         "trial_expiry": 15 * MINUTE_S,
         "billing_sweep": 15 * MINUTE_S,
         "usage_roll_up": HOUR_S,
+        "ranking_sync": HOUR_S,
         "key_rotation": DAY_S,
         "reconcile": DAY_S,
         "purge": DAY_S,

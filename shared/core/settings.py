@@ -52,6 +52,7 @@ class ScheduledSettings(Setting, frozen=True):
     providers: those that can be asked afterwards what an answer used
     secret_keys are newest first; keys that rotate by themselves get their new secrets under the first
     stripe, mail: None where nothing is sold, no e-mail is sent
+    imports_ranking: OpenRouter's public numbers are ranked beside ours
     """
 
     stores: StoreSettings
@@ -60,6 +61,7 @@ class ScheduledSettings(Setting, frozen=True):
     stripe: StripeSettings | None
     mail: MailSettings | None
     public: PublicSettings
+    imports_ranking: bool
     cron_secret: str | None
     metrics: Metrics
 
@@ -79,6 +81,7 @@ class ScheduledSettings(Setting, frozen=True):
             stripe=StripeSettings.read(environment),
             mail=MailSettings.read(environment),
             public=PublicSettings.read(environment),
+            imports_ranking=_imports_ranking(environment),
             cron_secret=cron_secret or None,
             metrics=Metrics.read(environment),
         )
@@ -246,6 +249,15 @@ class ChatSettings(InferenceSettings, frozen=True):
 
 class ImagesSettings(InferenceSettings, frozen=True):
     """What the images function needs."""
+
+
+def _imports_ranking(environment: Environment) -> bool:
+    source = environment.get("RANKING_IMPORT", "").strip()
+    if source not in ("", "openrouter"):
+        raise SettingsError(f"RANKING_IMPORT must be openrouter or empty, not {source!r}")
+    if source and not environment.get("OPENROUTER_API_KEY", "").strip():
+        raise SettingsError("RANKING_IMPORT is set but OPENROUTER_API_KEY is not")
+    return bool(source)
 
 
 def _secret_keys(environment: Environment) -> tuple[str, ...]:

@@ -113,6 +113,8 @@ async def open_call(
     meter = await open_meter(inference, caller, metered, answer_headers, pulse)
     if isinstance(meter, Replay):
         return open_replay(inference, meter)
+    if caller.app is not None:
+        request = msgspec.structs.replace(request, facts=msgspec.structs.replace(request.facts, app=caller.app))
     return Call(
         inference=inference,
         request=request,

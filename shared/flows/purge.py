@@ -7,6 +7,7 @@ import msgspec
 from shared.flows.due_work import repeat_until_none
 from shared.history.chats import History
 from shared.ledger.store import Ledger
+from shared.ranking.books import RankingBooks
 
 # Each round is one short call. After this time no other is begun; what is left is the next day's.
 MAX_ROUNDS = 2000
@@ -20,6 +21,7 @@ class PurgeMeans(msgspec.Struct, frozen=True):
 
     history: History
     ledger: Ledger
+    ranking: RankingBooks
 
 
 class PurgeCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +29,12 @@ class PurgeCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     history_erased: messages of deleted chats, and the chats, each in every call that took of it
     answers_erased: answers, receipts and old secrets
+    app_lines: usage lines of deleted accounts, gone through for the apps that they name
     """
 
     history_erased: int
     answers_erased: int
+    app_lines: int
 
 
 async def purge(means: PurgeMeans) -> PurgeCounts:
@@ -48,7 +52,11 @@ async def purge(means: PurgeMeans) -> PurgeCounts:
     async def answers() -> int:
         return (await means.ledger.erase_answers()).count
 
+    async def apps() -> int:
+        return (await means.ranking.erase_apps()).count
+
     return PurgeCounts(
         history_erased=await repeat_until_none(history, most_calls=MAX_ROUNDS, until_s=until_s),
         answers_erased=await repeat_until_none(answers, most_calls=MAX_ROUNDS, until_s=until_s),
+        app_lines=await repeat_until_none(apps, most_calls=MAX_ROUNDS, until_s=until_s),
     )

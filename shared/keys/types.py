@@ -17,6 +17,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: session stands for someone who is signed in; null lists and limits are no restriction
     spent_nanos, held_nanos: in the current spend period, and what its requests under way have set aside of the limit
+    is_app_public: the apps that its requests come from may stand in the public ranking
     old_secrets_until: until when a secret before the newest still works; has_new_secret: one waits to be collected
     """
 
@@ -45,6 +46,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int | None
     rotate_every_days: int | None
     rotates_at: str | None
+    is_app_public: bool
     has_new_secret: bool
     old_secrets_until: str | None
 

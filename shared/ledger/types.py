@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.core.caller import Caller
+from shared.core.caller import Caller, CallingApp
 from shared.core.ids import AccountId, GenerationId, KeyId, ModelId, PriceId, ProviderSlug
 from shared.core.money import Nanos
 from shared.core.verdicts import LimitsPolicy
@@ -221,7 +221,7 @@ class Attempt(msgspec.Struct, frozen=True):
     started_ms: int
 
 
-class RequestFacts(msgspec.Struct, frozen=True):
+class RequestFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was asked, without a word of it; max_output_tokens is per choice, None where the client named none."""
 
     models: tuple[ModelId, ...]
@@ -229,6 +229,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
     max_output_tokens: int | None
     image_count: int
     prompt_bytes: int
+    app: CallingApp | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

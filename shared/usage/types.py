@@ -90,6 +90,7 @@ class UsedRequest(msgspec.Struct, frozen=True):
     usage_source: str
     first_byte_ms: int | None
     duration_ms: int | None
+    app: str | None
 
 
 class Place(msgspec.Struct, frozen=True):

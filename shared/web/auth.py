@@ -14,6 +14,7 @@ from shared.core.platform import AddressSource
 from shared.keys.fingerprint import fingerprints, session_fingerprints
 from shared.keys.format import InvalidApiKey, MissingApiKey, parse_secret
 from shared.web.access import access_of_endpoint
+from shared.web.calling_app import read_calling_app
 from shared.web.context import context_of
 
 # A JWT; one without a signature too, so that whoever forged it reads what a token needs.
@@ -66,6 +67,7 @@ class Authenticator:
             request_id=context.request_id,
             is_session=is_session,
             received_s=context.received_s,
+            app=read_calling_app(request.headers),
         )
 
     async def _identify(self, secret: str) -> tuple[tuple[str, ...], KeyEnvironment, bool]:

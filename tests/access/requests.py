@@ -94,6 +94,8 @@ REQUESTS: dict[str, WellMade] = {
     "GET /ping": WellMade(),
     "GET /plans": WellMade(),
     "GET /plans/{plan_id}": WellMade(),
+    "GET /ranking/apps": WellMade(),
+    "GET /ranking/models": WellMade(),
     "GET /referral": WellMade(),
     "GET /trial/status": WellMade(),
     "GET /trials/status": WellMade(),

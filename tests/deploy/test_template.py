@@ -182,6 +182,7 @@ def test_a_schedules_event_is_the_job_and_the_first_is_the_one_whose_silence_is_
         "ScheduledEventsRuleSchedule8": ("rate(1 day)", ['{"job":"monthly_reports"}']),
         "ScheduledEventsRuleSchedule9": ("rate(1 day)", ['{"job":"purge"}']),
         "ScheduledEventsRuleSchedule10": ("rate(1 hour)", ['{"job":"catalog_sync"}']),
+        "ScheduledEventsRuleSchedule11": ("rate(1 hour)", ['{"job":"ranking_sync"}']),
     }
     (stopped,) = template.property("JobsStopped", "Dimensions")
     assert stopped["Value"] == {"Ref": "ScheduledEventsRuleSchedule1"}

@@ -35,6 +35,8 @@ APPS = (account, billing, catalog, chat, history, images, keys)
 WITH_INPUT = {
     "GET /models",
     "GET /v1/models",
+    "GET /ranking/apps",
+    "GET /ranking/models",
     "POST /v1/chat/completions",
     "POST /billing/checkout",
     "POST /coupons/redeem",

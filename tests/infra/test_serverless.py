@@ -27,6 +27,7 @@ SHAPED = {
     "STRIPE_URL": "https://stripe.test",
     "STRIPE_WEBHOOK_SECRET": "whsec_" + "x" * 16,
     "STRIPE_AUTOMATIC_TAX": "true",
+    "RANKING_IMPORT": "openrouter",
     "RESEND_URL": "https://resend.test",
     "EMAIL_FROM": "Gateway <gateway@gateway.test>",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.test",

@@ -53,6 +53,7 @@ locals {
     FEATHERLESS_BASE_URL   = try(var.model_providers.featherless.base_url, null)
     CHUTES_API_KEY         = try(var.model_providers.chutes.api_key, null)
     CHUTES_BASE_URL        = try(var.model_providers.chutes.base_url, null)
+    RANKING_IMPORT         = var.ranking_import
 
     OTEL_EXPORTER_OTLP_ENDPOINT = try(var.collector.endpoint, null)
     OTEL_EXPORTER_OTLP_HEADERS  = try(coalesce(join(",", [for name, value in var.collector.headers : "${name}=${replace(urlencode(value), "+", "%20")}"])), null)

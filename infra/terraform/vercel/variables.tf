@@ -85,6 +85,12 @@ variable "model_providers" {
   })
 }
 
+variable "ranking_import" {
+  description = "openrouter: what OpenRouter publishes of its own usage is ranked beside ours. Null: nothing is imported."
+  type        = string
+  default     = null
+}
+
 variable "privy" {
   description = "The app at Privy whose users may sign in; null: nobody can. Without a key of its own Privy's are read where it publishes them."
   default     = null

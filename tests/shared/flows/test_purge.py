@@ -10,6 +10,7 @@ from shared.clients.database import Database
 from shared.flows.purge import PurgeMeans, purge
 from shared.history.chats import History
 from shared.ledger.store import Ledger
+from shared.ranking.books import RankingBooks
 from tests.functions.keys.client import owner_of, run_sql
 from tests.harness.gateways import RunningGateway
 from tests.harness.tenants import Tenant, Tenants
@@ -23,7 +24,7 @@ async def means(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     """What a purge works on that takes two messages at a call; nothing that others deleted is left."""
     async with aiohttp.ClientSession() as session:
         database = Database(session, url=stack.supabase_url, key=stack.credentials.secret_key, deadline_s=20)
-        opened = PurgeMeans(history=History(database), ledger=Ledger(database))
+        opened = PurgeMeans(history=History(database), ledger=Ledger(database), ranking=RankingBooks(database))
         await purge(opened)
         monkeypatch.setattr("shared.flows.purge.MESSAGES_A_CALL", 2)
         yield opened

@@ -1,0 +1,1 @@
+"""What is used most: models and public apps, by period."""
