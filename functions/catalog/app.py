@@ -11,8 +11,11 @@ from shared.catalog.store import Catalog
 from shared.clients.parameter_store import load_environment
 from shared.clients.supabase import Supabase
 from shared.clients.upstash import UpstashRedis
+from shared.core.clock import wall_clock_ms
 from shared.core.settings import CatalogSettings
+from shared.providers.registry import PROVIDERS
 from shared.ranking.store import Rankings
+from shared.routing.records import HealthRecords
 from shared.web.app import create_app
 from shared.web.aws import LambdaHandler
 
@@ -26,7 +29,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     stores = CatalogSettings.read(await load_environment()).stores
     supabase = await Supabase.open(url=stores.supabase_url, key=stores.supabase_key)
     redis = UpstashRedis(url=stores.redis_url, token=stores.redis_token)
-    app.state.resources = CatalogResources(catalog=Catalog(supabase), rankings=Rankings(supabase), redis=redis)
+    app.state.resources = CatalogResources(
+        catalog=Catalog(supabase),
+        rankings=Rankings(supabase),
+        health=HealthRecords(redis, tuple(PROVIDERS), wall_clock_ms),
+        redis=redis,
+    )
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from shared.catalog.store import Catalog
 from shared.clients.upstash import UpstashRedis
 from shared.ranking.store import Rankings
+from shared.routing.records import HealthRecords
 from shared.web.resources import kept_resources
 
 
@@ -14,6 +15,7 @@ class CatalogResources(msgspec.Struct, frozen=True):
 
     catalog: Catalog
     rankings: Rankings
+    health: HealthRecords
     redis: UpstashRedis
 
 

@@ -23,6 +23,7 @@ from functions.catalog.schemas import (
 from shared.catalog.types import Model
 from shared.clients.redis_failure import RedisUnavailable
 from shared.core.errors import GatewayError, StoreUnavailable
+from shared.core.ids import ModelId
 from shared.providers.registry import PROVIDERS
 from shared.providers.simulated import SIMULATED
 from shared.web.access import public
@@ -46,7 +47,9 @@ class UnknownModel(GatewayError):
 async def read_health(request: Request, response: Response) -> Health:
     """Tell whether requests can be served; each check has its own deadline."""
     resources = resources_of(request)
-    (database, providers), redis = await asyncio.gather(_check_database(resources), _check_redis(resources))
+    database, providers, redis = await asyncio.gather(
+        _check_database(resources), _check_providers(resources), _check_redis(resources)
+    )
     status: Literal["ok", "degraded", "down"] = "ok"
     if database == "down":
         status = "down"
@@ -71,11 +74,12 @@ async def ping(request: Request, response: Response) -> Pong:
 @public
 async def list_providers(request: Request, response: Response) -> ProviderList:
     """List the providers behind the gateway and how they did in the last hour."""
-    catalog = resources_of(request).catalog
-    models, health = await asyncio.gather(catalog.list_models(), catalog.provider_health())
+    resources = resources_of(request)
+    models, health = await asyncio.gather(resources.catalog.list_models(), resources.health.read())
     response.headers["Cache-Control"] = CACHE_CONTROL
     shown = [provider for provider in PROVIDERS.values() if provider.slug != SIMULATED.slug]
-    return ProviderList(data=[provider_view(provider, models, health.get(provider.slug)) for provider in shown])
+    records = health.providers
+    return ProviderList(data=[provider_view(provider, models, records.get(provider.slug)) for provider in shown])
 
 
 class ModelFilter(BaseModel):
@@ -120,10 +124,11 @@ async def list_models(request: Request, response: Response, wanted: Annotated[Mo
 @public
 async def read_model(request: Request, response: Response, model_id: str) -> ModelDetail:
     """Show one model, asked for by any of its names, with each provider's offer."""
-    catalog = resources_of(request).catalog
-    models, health = await asyncio.gather(catalog.list_models(), catalog.provider_health())
+    resources = resources_of(request)
+    model = _find(await resources.catalog.list_models(), model_id)
+    health = await resources.health.read(model.id)
     response.headers["Cache-Control"] = CACHE_CONTROL
-    return model_detail(_find(models, model_id), health)
+    return model_detail(model, health)
 
 
 def _find(models: tuple[Model, ...], name: str) -> Model:
@@ -134,18 +139,20 @@ def _find(models: tuple[Model, ...], name: str) -> Model:
     raise UnknownModel("This model does not exist. GET /v1/models lists those that do.", param="model")
 
 
-async def _check_database(
-    resources: CatalogResources,
-) -> tuple[Literal["ok", "down"], Literal["ok", "degraded", "down"]]:
-    """Ask the database how the providers did: both answers in one call."""
+async def _check_database(resources: CatalogResources) -> Literal["ok", "down"]:
     try:
-        records = await resources.catalog.provider_health()
+        await resources.catalog.check_database()
     except StoreUnavailable:
-        return "down", "ok"
-    statuses = {provider_status(record) for record in records.values()}
+        return "down"
+    return "ok"
+
+
+async def _check_providers(resources: CatalogResources) -> Literal["ok", "degraded", "down"]:
+    """Judge the providers that were asked in the last hour; where nothing is known of them, nothing is said."""
+    statuses = {provider_status(record) for record in (await resources.health.read()).providers.values()}
     if statuses <= {"healthy"}:
-        return "ok", "ok"
-    return "ok", "down" if statuses == {"down"} else "degraded"
+        return "ok"
+    return "down" if statuses == {"down"} else "degraded"
 
 
 async def _check_redis(resources: CatalogResources) -> Literal["ok", "down"]:

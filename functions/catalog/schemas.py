@@ -1,14 +1,17 @@
 """What the catalog answers: models as OpenAI's clients parse them and OpenRouter's describe them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from math import ceil
 from typing import Literal
 
 import msgspec
 from pydantic import BaseModel
 
-from shared.catalog.types import ImagePrice, LongContext, Model, ModelOffer, ProviderRecord, Rates
+from shared.catalog.types import ImagePrice, LongContext, Model, ModelOffer, Rates
 from shared.core.money import Nanos, format_dollars
 from shared.providers.record import Provider
+from shared.routing.offer_health import Breaker, OfferHealth
+from shared.routing.records import HealthReport, OpenBreaker, ProviderRecord
 
 ProviderStatus = Literal["healthy", "degraded", "down"]
 # Below the first a provider is not what one hopes for; below the second it is of no use.
@@ -73,7 +76,11 @@ class LongContextPricing(BaseModel):
 
 
 class OfferView(BaseModel):
-    """A model at one provider; long_context: null where the length of the prompt changes no price."""
+    """A model at one provider.
+
+    long_context: null where the length of the prompt changes no price; latency_ms, tokens_per_second: averages of the
+    last requests, null where there were none
+    """
 
     provider: str
     pricing: Pricing
@@ -81,6 +88,9 @@ class OfferView(BaseModel):
     context_length: int
     max_output_tokens: int
     status: ProviderStatus
+    breaker: Breaker
+    latency_ms: int | None
+    tokens_per_second: float | None
 
 
 class ModelDetail(ModelView):
@@ -99,8 +109,16 @@ class ModelList(BaseModel):
     total: int
 
 
+class BreakerView(BaseModel):
+    """A model that is not asked of a provider; retry_after_s: until one request tries it."""
+
+    model: str
+    state: Breaker
+    retry_after_s: int
+
+
 class ProviderView(BaseModel):
-    """One provider; the rates are of our own calls in the last hour, null when there were none."""
+    """One provider; the rates and medians are of our own calls in the last hour, null when there were none."""
 
     slug: str
     name: str
@@ -109,6 +127,8 @@ class ProviderView(BaseModel):
     status: ProviderStatus
     success_rate: float | None
     median_latency_ms: int | None
+    median_tokens_per_second: float | None
+    breakers: list[BreakerView]
 
 
 class ProviderList(BaseModel):
@@ -151,12 +171,12 @@ def model_view(model: Model) -> ModelView:
     )
 
 
-def model_detail(model: Model, health: Mapping[str, ProviderRecord]) -> ModelDetail:
+def model_detail(model: Model, health: HealthReport) -> ModelDetail:
     """Show a model with each provider's offer."""
     return ModelDetail(
         **model_view(model).model_dump(),
         aliases=list(model.aliases),
-        offers=[_offer_view(offer, health.get(offer.provider)) for offer in model.offers],
+        offers=[_offer_view(offer, health) for offer in model.offers],
     )
 
 
@@ -170,6 +190,8 @@ def provider_view(provider: Provider, models: Sequence[Model], record: ProviderR
         status=provider_status(record),
         success_rate=None if record is None else record.success_rate,
         median_latency_ms=None if record is None else record.median_latency_ms,
+        median_tokens_per_second=None if record is None else record.median_tokens_per_second,
+        breakers=[] if record is None else [_breaker_view(breaker) for breaker in record.breakers],
     )
 
 
@@ -180,14 +202,24 @@ def provider_status(record: ProviderRecord | None) -> ProviderStatus:
     return "down" if record.success_rate < DOWN_SUCCESS_RATE else "degraded"
 
 
-def _offer_view(offer: ModelOffer, record: ProviderRecord | None) -> OfferView:
+def _breaker_view(breaker: OpenBreaker) -> BreakerView:
+    return BreakerView(model=breaker.model_id, state=breaker.breaker, retry_after_s=ceil(breaker.retry_ms / 1000))
+
+
+def _offer_view(offer: ModelOffer, health: HealthReport) -> OfferView:
+    own = health.offers.get(offer.provider, OfferHealth())
+    breaker = own.breaker(health.now_ms)
+    latency_ms, tokens_per_second = own.latency(health.now_ms), own.throughput(health.now_ms)
     return OfferView(
         provider=offer.provider,
         pricing=_pricing_view(offer.rates, offer.images),
         long_context=None if offer.long_context is None else _long_context_pricing(offer.long_context),
         context_length=offer.context_length,
         max_output_tokens=offer.max_output_tokens,
-        status=provider_status(record),
+        status=provider_status(health.providers.get(offer.provider)) if breaker is Breaker.CLOSED else "down",
+        breaker=breaker,
+        latency_ms=None if latency_ms is None else round(latency_ms),
+        tokens_per_second=None if tokens_per_second is None else round(tokens_per_second, 1),
     )
 
 

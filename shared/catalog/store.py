@@ -2,13 +2,13 @@
 
 import msgspec
 
-from shared.catalog.types import Model, ProviderRecord
+from shared.catalog.types import Model
 from shared.clients.supabase import Supabase
 from shared.core.errors import StoreUnavailable
 
 
 class Catalog:
-    """Models, offers and what became of our calls to providers.
+    """Models and their offers.
 
     policy  closed: StoreUnavailable whenever the store does not answer as it must
     """
@@ -23,12 +23,12 @@ class Catalog:
         """
         return _convert(await self._supabase.call("list_models"), tuple[Model, ...])
 
-    async def provider_health(self) -> dict[str, ProviderRecord]:
-        """Return how each provider that we called in the last hour answered.
+    async def check_database(self) -> None:
+        """Have the database answer, and nothing else.
 
         raises  StoreUnavailable
         """
-        return _convert(await self._supabase.call("provider_health"), dict[str, ProviderRecord])
+        _convert(await self._supabase.call("is_answering"), bool)
 
     async def count_ping(self) -> int:
         """Count a ping and return how many there have been.

@@ -72,11 +72,3 @@ class Model(msgspec.Struct, frozen=True):
     def is_free(self) -> bool:
         """Whether some offer of it costs nothing."""
         return any(offer.is_free for offer in self.offers)
-
-
-class ProviderRecord(msgspec.Struct, frozen=True):
-    """How a provider answered us in the last hour."""
-
-    requests: int
-    success_rate: float
-    median_latency_ms: int | None

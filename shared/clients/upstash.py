@@ -1,6 +1,7 @@
 """Upstash Redis through its own package, for the functions that are not metered."""
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 from upstash_redis.asyncio import Redis
@@ -34,6 +35,17 @@ class UpstashRedis:
                 await self._redis.ping()
         except (TimeoutError, httpx.HTTPError, UpstashError, ValueError) as error:
             raise RedisUnavailable(f"no answer to a ping: {type(error).__name__}") from error
+
+    async def run_script(self, text: str, arguments: Sequence[str | int]) -> object:
+        """Run a script that names its keys by itself, and return its result as JSON has it.
+
+        raises  RedisUnavailable within the deadline; the script may have run all the same
+        """
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._redis.eval(text, args=[str(argument) for argument in arguments])
+        except (TimeoutError, httpx.HTTPError, UpstashError, ValueError) as error:
+            raise RedisUnavailable(f"no answer to a script: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Close the connection pool."""

@@ -28,6 +28,8 @@ from shared.providers.failures import (
 )
 from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import EventTooLarge
+from shared.routing.health import ProviderHealth
+from shared.routing.offer_health import Pair
 
 # An error's body is read only to classify it.
 ERROR_BODY_TIMEOUT_S = 5.0
@@ -82,11 +84,13 @@ class Trail:
     too_small_tokens: a context of so many did not hold it
     lost_cost_nanos: what providers say that they charge for answers of which nothing could be used
     unsaid_offer: the last one that answered so and does not say what it charges
+    probes: whom this request alone may try, of those of which it knows nothing yet
     look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
     units   started_s: when the request came, on the monotonic clock
     """
 
     started_s: float
+    probes: set[Pair] = field(default_factory=set)
 
     attempts: list[Attempt] = field(default_factory=list)
     is_reached: bool = False
@@ -115,6 +119,22 @@ async def attempt_in_turn[T](
             is the client's own fault
     policy  what is too long for one provider is tried where more fits
     """
+    try:
+        return await _first_answer(inference, offers, call, trail, deadline_s=deadline_s)
+    finally:
+        # Another's answer came first, or one that says nothing about the provider.
+        for pair in trail.probes:
+            inference.health.give_back_probe(*pair)
+
+
+async def _first_answer[T](
+    inference: Inference,
+    offers: Sequence[Offer],
+    call: Callable[[Offer], Awaitable[T]],
+    trail: Trail,
+    *,
+    deadline_s: float,
+) -> T:
     refusal: GatewayError = refusal_for(UNREACHABLE)
     for offer in _where_it_may_fit(offers, trail):
         started_s = time.monotonic()
@@ -193,6 +213,7 @@ def _is_worth_another(failure: ProviderFailure, offer: Offer, trail: Trail) -> b
 def _note_answer(inference: Inference, offer: Offer, started_s: float, trail: Trail) -> None:
     trail.is_reached = True
     trail.first_byte_ms = elapsed_ms(started_s)
+    trail.probes.discard((offer.provider, offer.model_id))
     inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
     trail.attempts.append(
         Attempt(
@@ -213,7 +234,8 @@ def _note_failure(
 ) -> None:
     reason, started_s = cause
     if failed.is_provider_at_fault:
-        inference.health.record_failure(offer.provider, offer.model_id)
+        trail.probes.discard((offer.provider, offer.model_id))
+        _record_failure(inference.health, offer, failed.failure)
     trail.attempts.append(
         Attempt(
             provider=offer.provider,
@@ -235,6 +257,13 @@ def _note_failure(
         reason=reason,
         duration_ms=elapsed_ms(started_s),
     )
+
+
+def _record_failure(health: ProviderHealth, offer: Offer, failure: ProviderFailure) -> None:
+    if failure.kind is FailureKind.RATE_LIMITED:
+        health.record_limit(offer.provider, offer.model_id, retry_after_s=failure.retry_after_s)
+    else:
+        health.record_failure(offer.provider, offer.model_id)
 
 
 def _after_ms(trail: Trail, moment_s: float) -> int:

@@ -4,7 +4,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from math import ceil
+from typing import NoReturn, Protocol, assert_never
 
 import msgspec
 
@@ -21,6 +22,8 @@ from shared.ledger.refusals import answer_not_stored
 from shared.ledger.types import Bounds, Claim, Offer, Output, Quantities, Replay, RequestFacts
 from shared.providers.simulated import SIMULATED
 from shared.routing.attempts import allowed_providers, plan_attempts
+from shared.routing.offer_health import Pair
+from shared.routing.refusals import ProvidersFailing
 from shared.routing.types import DataCollection, Preferences
 
 MAX_TEST_SEALED_BYTES = 8 * 1024
@@ -99,33 +102,51 @@ async def open_call(
     """Pass the limiter and admission, and plan the attempts.
 
     shape   bytes: the whole answer, of a request that was answered and paid for before
-    raises  AnswerNotStored, and whatever open_meter raises; nothing is held after any of them
+    raises  AnswerNotStored, ProvidersFailing, and whatever open_meter raises; nothing is held after any of them
     """
+    providers = allowed_providers(
+        request.preferences, _available(inference, request.preferences, request.bounds.output)
+    )
+    # What a test key asks is answered inside this function.
+    look = None if caller.environment == "test" else inference.shared_health.look(request.models, providers)
     metered = MeteredRequest(
         models=request.models,
-        providers=allowed_providers(
-            request.preferences, _available(inference, request.preferences, request.bounds.output)
-        ),
+        providers=providers,
         bounds=request.bounds,
         claim=request.claim,
         time_limit_s=request.time_limit_s,
+        look=look,
     )
     meter = await open_meter(inference, caller, metered, answer_headers, pulse)
     if isinstance(meter, Replay):
         return open_replay(inference, meter)
     if caller.app is not None:
         request = msgspec.structs.replace(request, facts=msgspec.structs.replace(request.facts, app=caller.app))
+    if look is not None:
+        look.note_offered([offer.model_id for offer in meter.offers])
+    probes = set[Pair]() if look is None else look.take_probes()
+    offers = plan_attempts(meter.offers, request.preferences, inference.health, probes)
+    if not offers:
+        await _refuse_failing(inference, meter, probes)
     return Call(
         inference=inference,
         request=request,
         meter=meter,
-        offers=plan_attempts(meter.offers, request.preferences, inference.health),
-        trail=Trail(meter.started_s),
+        offers=offers,
+        trail=Trail(meter.started_s, probes),
         trace=CallTrace.begin(
             meter.generation_id, trace_in_context.get(), has_collector=inference.collector is not None
         ),
         keeper=_keeper(caller) if request.claim is not None and meter.keeps_answer else None,
     )
+
+
+async def _refuse_failing(inference: Inference, meter: Meter, probes: set[Pair]) -> NoReturn:
+    for pair in probes:
+        inference.health.give_back_probe(*pair)
+    await meter.void()
+    wait_ms = inference.health.opens_in_ms([(offer.provider, offer.model_id) for offer in meter.offers])
+    raise ProvidersFailing(ceil(wait_ms / 1000))
 
 
 def read_upstream_id(text: str | None) -> str | None:

@@ -17,6 +17,7 @@ from shared.providers.record import Provider
 from shared.providers.registry import PROVIDERS
 from shared.providers.simulated import SIMULATED
 from shared.routing.health import ProviderHealth
+from shared.routing.store import SharedHealth
 
 # The time that a function keeps for itself before the platform ends it: to settle and to say so.
 RESERVE_S = 20.0
@@ -67,6 +68,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     late: LateSettlements
     upstream: Upstream
     health: ProviderHealth
+    shared_health: SharedHealth
     providers: Mapping[ProviderSlug, ConfiguredProvider]
     time_limit_s: float
     connection_silence_limit_s: float

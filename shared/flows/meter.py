@@ -120,6 +120,7 @@ class Meter:
             if self._reservation is not None and time.monotonic() - renewed_s >= RENEW_EVERY_S:
                 renewed_s = time.monotonic()
                 await self._inference.limiter.renew(self._reservation)
+            await finish(self._inference.shared_health.send_news(), deadline_s=PUT_OFF_S)
 
     async def _note_crash(self, found: tuple[Usage, LookUp] | None) -> None:
         """Write down what the sweep is to do if this function does not live to settle; once per provider."""
@@ -205,7 +206,8 @@ class Meter:
 
     async def _release(self, used_tokens: int) -> None:
         if self._reservation is not None:
-            await self._inference.limiter.release(self._reservation, used_tokens=used_tokens)
+            report = self._inference.shared_health.report()
+            await self._inference.limiter.release(self._reservation, used_tokens=used_tokens, rider=report)
 
     async def _forget_crash_note(self) -> None:
         # After the settlement, never before it: in between nobody would know.

@@ -28,6 +28,7 @@ from shared.ledger.types import (
     Claim,
     Replay,
 )
+from shared.limits.answers import Request
 from shared.limits.headers import rate_limit_headers
 from shared.limits.refusals import RateLimited
 from shared.limits.types import (
@@ -38,6 +39,7 @@ from shared.limits.types import (
     ReserveAnswer,
     to_give_back,
 )
+from shared.routing.store import Look
 
 # What the largest models write. The limiter comes before the catalog, so it cannot know the model's own limit.
 MAX_RESERVED_OUTPUT_TOKENS = 131_072
@@ -54,7 +56,8 @@ Verdict = Admitted | Replay | Refused
 class MeteredRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the meter: which models, which providers may serve them, and how much it may come to.
 
-    claim: how the request is known again; time_limit_s: how long it may take from when it came
+    claim: how the request is known again; time_limit_s: how long it may take from when it came; look: what it hears of
+    the providers on the way, None for one that needs none
     """
 
     models: tuple[ModelId, ...]
@@ -62,6 +65,7 @@ class MeteredRequest(msgspec.Struct, frozen=True, kw_only=True):
     bounds: Bounds
     claim: Claim | None
     time_limit_s: float
+    look: Look | None = None
 
     @property
     def tokens(self) -> int:
@@ -104,8 +108,12 @@ async def open_meter(
         is_admitted = isinstance(admitted, Admitted)
     finally:
         reservation = to_give_back(reserved)
+        if not is_admitted and request.look is not None:
+            request.look.give_back()
         if not is_admitted and reservation is not None:
-            await finish(inference.limiter.release(reservation, used_tokens=0), deadline_s=SETTLE_DEADLINE_S)
+            report = inference.shared_health.report()
+            giving_back = inference.limiter.release(reservation, used_tokens=0, rider=report)
+            await finish(giving_back, deadline_s=SETTLE_DEADLINE_S)
     if isinstance(admitted, Replay):
         generation_in_context.set(admitted.generation_id)
         note_replayed(admitted, answer_headers)
@@ -129,12 +137,15 @@ async def _reserve(
     generation_id: GenerationId,
     answer_headers: dict[str, str],
 ) -> Reservation | KeyUnseen | FailedOpen:
-    answer: ReserveAnswer = await inference.limiter.reserve(
-        key=caller.fingerprints[0],
+    answer: ReserveAnswer = await inference.limiter.reserve_along(
+        Request(
+            key=caller.fingerprints[0],
+            lease_id=generation_id.hex,
+            tokens=request.tokens,
+            is_counted=caller.is_counted,
+        ),
         address=caller.address or "",
-        lease_id=generation_id.hex,
-        tokens=request.tokens,
-        is_counted=caller.is_counted,
+        rider=None if request.look is None else request.look.rider,
     )
     if isinstance(answer, KeyUnknown):
         raise unknown_caller(caller)

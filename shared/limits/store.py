@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from importlib import resources
 
-from shared.clients.redis import Redis, RedisUnavailable, Script
+from shared.clients.redis import Redis, RedisUnavailable, Rider, Script
 from shared.core.clock import ClockMs
 from shared.core.log import log_event
 from shared.core.verdicts import LimitsPolicy
@@ -64,6 +64,14 @@ class Limiter:
         request = Request(key=key, lease_id=lease_id, tokens=tokens, is_counted=is_counted)
         return await self._reserve(request, address=address)
 
+    async def reserve_along(self, request: Request, *, address: str, rider: Rider | None) -> ReserveAnswer:
+        """Let one request through as `reserve` does, with another's script in the same call.
+
+        raises  as `reserve`
+        policy  open; the rider is told nothing where Redis does not answer
+        """
+        return await self._reserve(request, address=address, rider=rider)
+
     async def reserve_with_policy(
         self, policy: LimitsPolicy, *, key: str, lease_id: str, tokens: int, seen: KeyUnseen = NEVER_CHANGED
     ) -> Reservation | FailedOpen:
@@ -105,10 +113,11 @@ class Limiter:
         """
         self._local.reserve(policy)
 
-    async def release(self, reservation: Reservation, *, used_tokens: int) -> None:
+    async def release(self, reservation: Reservation, *, used_tokens: int, rider: Rider | None = None) -> None:
         """Give the lease back and turn the reserved tokens into those used; 0 when something later refused the request.
 
-        The request itself stays counted: it was made. A second release changes nothing.
+        The request itself stays counted: it was made. A second release changes nothing. rider: another's script in the
+        same call.
         policy  open: never raises for Redis, logs; the lease lapses within a minute by itself
         """
         arguments = (
@@ -121,7 +130,7 @@ class Limiter:
         try:
             # Tried in a cool-down too: a lease that stays would cost its owner a place for a minute.
             await self._redis.run_script(
-                self._release_script, keys=(_policy_name(reservation.key),), arguments=arguments
+                self._release_script, keys=(_policy_name(reservation.key),), arguments=arguments, rider=rider
             )
         except RedisUnavailable as error:
             log_event("limiter_release_failed", level="warning", reason=str(error))
@@ -189,7 +198,13 @@ class Limiter:
             log_event("limiter_forget_failed", level="warning", reason=str(error))
 
     async def _reserve(
-        self, request: Request, *, address: str = "", policy: LimitsPolicy | None = None, change: str = ""
+        self,
+        request: Request,
+        *,
+        address: str = "",
+        policy: LimitsPolicy | None = None,
+        change: str = "",
+        rider: Rider | None = None,
     ) -> ReserveAnswer:
         if request.tokens < 0:
             raise ValueError("a request cannot reserve a negative number of tokens")
@@ -215,6 +230,7 @@ class Limiter:
                     change,
                     0 if request.is_counted else 1,
                 ),
+                rider=rider,
             )
             answer = read_answer(raw, request)
         except (RedisUnavailable, ValueError) as error:

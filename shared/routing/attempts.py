@@ -1,9 +1,12 @@
 """Which provider is asked first, and which next when it fails: pure rules."""
 
+import math
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 
 from shared.core.ids import ProviderSlug
 from shared.routing.health import ProviderHealth
+from shared.routing.offer_health import Breaker, Pair
 from shared.routing.types import Preferences, RoutableOffer, Sort
 
 # Four providers that fail in a row are an outage of ours or of the model; a fifth would only lengthen the wait.
@@ -19,19 +22,20 @@ def allowed_providers(preferences: Preferences, available: Collection[ProviderSl
 
 
 def plan_attempts[Offer: RoutableOffer](
-    offers: Sequence[Offer], preferences: Preferences, health: ProviderHealth
+    offers: Sequence[Offer], preferences: Preferences, health: ProviderHealth, probes: AbstractSet[Pair] = frozenset()
 ) -> tuple[Offer, ...]:
     """Order the offers into attempts: the caller's models in turn, and within a model
 
-    first the providers named in `order`, then those that answer, before those whose breaker is open, by `sort`.
+    first the providers named in `order`, then those that do not limit us, before those that do, by `sort`. A provider
+    whose breaker is not closed is not asked, but for a probe that this request may make; none is left where all fail.
     """
     models = list(dict.fromkeys(offer.model_id for offer in offers))
     ranked = sorted(
-        offers,
+        (offer for offer in offers if _may_be_asked(offer, health, probes)),
         key=lambda offer: (
             models.index(offer.model_id),
             _position(offer.provider, preferences.order),
-            health.is_open(offer.provider, offer.model_id),
+            health.of(offer.provider, offer.model_id).limited_until_ms > health.now_ms,
             _sort_value(offer, preferences.sort, health),
             offer.provider,
         ),
@@ -40,18 +44,25 @@ def plan_attempts[Offer: RoutableOffer](
     return tuple(attempts[:MAX_ATTEMPTS])
 
 
+def _may_be_asked(offer: RoutableOffer, health: ProviderHealth, probes: AbstractSet[Pair]) -> bool:
+    pair = (offer.provider, offer.model_id)
+    return pair in probes or health.of(*pair).breaker(health.now_ms) is Breaker.CLOSED
+
+
 def _position(provider: ProviderSlug, order: Sequence[ProviderSlug]) -> int:
     return order.index(provider) if provider in order else len(order)
 
 
 def _sort_value(offer: RoutableOffer, sort: Sort, health: ProviderHealth) -> float:
+    known = health.of(offer.provider, offer.model_id)
     match sort:
         case Sort.PRICE:
             return offer.quote_nanos
         case Sort.LATENCY:
-            return health.latency_ms(offer.provider, offer.model_id)
+            # Who is not known comes first, so that it gets to be.
+            return known.latency(health.now_ms) or 0.0
         case Sort.THROUGHPUT:
-            return -health.tokens_per_second(offer.provider, offer.model_id)
+            return -(known.throughput(health.now_ms) or math.inf)
 
 
 def _first_of_each_model[Offer: RoutableOffer](offers: Sequence[Offer], preferences: Preferences) -> list[Offer]:

@@ -1,6 +1,5 @@
 """What every function works with that has providers answer, opened for the life of the function."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +20,7 @@ from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
 from shared.routing.health import ProviderHealth
+from shared.routing.store import SharedHealth
 from shared.web.auth import Authenticator
 
 
@@ -46,6 +46,7 @@ async def open_engine(settings: InferenceSettings) -> AsyncIterator[Engine]:
             database=Database(session, url=stores.supabase_url, key=stores.supabase_key),
         )
         privy = open_privy(session, settings.privy)
+        health = ProviderHealth(wall_clock_ms)
         yield Engine(
             authenticator=Authenticator(settings.secret_keys, settings.address_source, privy),
             desk=desk,
@@ -54,7 +55,8 @@ async def open_engine(settings: InferenceSettings) -> AsyncIterator[Engine]:
                 limiter=desk.limiter,
                 late=LateSettlements(redis, wall_clock_ms),
                 upstream=Upstream(session),
-                health=ProviderHealth(time.monotonic),
+                health=health,
+                shared_health=SharedHealth(redis, health),
                 providers=configure_providers(settings.providers),
                 time_limit_s=settings.time_limit_s,
                 connection_silence_limit_s=settings.connection_silence_limit_s,

@@ -54,6 +54,8 @@ def _public_questions() -> Iterator[Question]:
     yield Question("a model whose slash is escaped", "GET", "/v1/models/openai%2Fgpt-5-mini", varying=MODEL)
     yield Question("no such model", "GET", "/models/none/s%C3%BCch")
     yield Question("providers", "GET", "/v1/providers", varying=PROVIDERS)
+    yield Question("another's ranking, where none is imported", "GET", "/ranking/models?source=openrouter&period=month")
+    yield Question("no place of a ranking", "GET", "/ranking/apps?limit=0")
     yield Question("readiness", "GET", "/healthz")
     yield Question("unknown path", "GET", "/v1/none")
     yield Question("the root", "GET", "/")

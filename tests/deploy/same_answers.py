@@ -25,8 +25,10 @@ SESSION = ANY | {"id", "session_id", "created_at", "updated_at", "next"}
 PING = ANY | {"count", "timestamp"}
 # What other requests of this session have done to the providers' records in the meantime.
 HEALTH = ANY | {"status", "providers"}
-MODEL = ANY | {"status"}
-PROVIDERS = ANY | {"model_count", "success_rate", "median_latency_ms", "status"}
+MODEL = ANY | {"status", "breaker", "latency_ms", "tokens_per_second"}
+PROVIDERS = ANY | {
+    "model_count", "success_rate", "median_latency_ms", "median_tokens_per_second", "status", "breakers",
+}  # fmt: skip
 # Whoever asks is made anew for each place, with a plan and a first key of his own.
 KEY = ANY | {"id", "name", "masked", "api_key", "created_at", "last_used_at", "expires_at", "rotates_at"}
 PERSON = ANY | {"id", "plan", "api_key", "created_at"}
@@ -44,8 +46,9 @@ PORTAL = ANY | {"url"}
 TEST_MAIL = ANY | {"to"}
 # The jobs do for everybody what there is to do, whoever has left it.
 JOB = ANY | {
-    "answers_erased", "cancellations", "events", "graces", "history_erased", "mails_forgotten", "mails_sent",
-    "payments", "payments_mended", "refunds", "reports", "rewards", "subscriptions", "subscriptions_mended",
+    "answers_erased", "app_lines", "apps_ranked", "cancellations", "events", "graces", "history_erased", "hours_summed",
+    "mails_forgotten", "mails_sent", "models_ranked", "payments", "payments_mended", "refunds", "reports", "rewards",
+    "subscriptions", "subscriptions_mended",
 }  # fmt: skip
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")

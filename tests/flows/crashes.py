@@ -49,7 +49,7 @@ GROWING = "tokens=6000,prompt_tokens=10"
 
 
 def _words(exchange: Exchange) -> list[str]:
-    return [str(word) for word in json.loads(exchange.body)]
+    return exchange.redis_words
 
 
 def _is_reserve(exchange: Exchange) -> bool:

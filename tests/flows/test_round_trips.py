@@ -1,7 +1,6 @@
 """How often a request goes to the stores, counted where the wire enters them."""
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -41,7 +40,7 @@ class Trips:
 
 def is_reserve(exchange: Exchange) -> bool:
     """Whether a call to Redis is the limiter's first; the script that gives back names one key alone."""
-    return bool(json.loads(exchange.body)[2] == "4")
+    return exchange.redis_words[2] == "4"
 
 
 def name_of(exchange: Exchange) -> str:

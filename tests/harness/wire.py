@@ -1,6 +1,7 @@
 """A wire before a store: passes requests on, writes each one down, and breaks when a test says so."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,12 @@ class Exchange:
     started_at: float = field(default_factory=time.time)
     ended_at: float | None = None
     status: int | None = None
+
+    @property
+    def redis_words(self) -> list[str]:
+        """The command that a call to Redis is for; what goes along with it in a pipeline comes after."""
+        content = json.loads(self.body)
+        return [str(word) for word in (content[0] if self.path.endswith("/pipeline") else content)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ async def test_without_the_database_it_is_down_and_says_when_to_retry(
         health = await get(gateway, "/health")
         others = [await get(gateway, path) for path in ("/ping", "/models", "/v1/models/x/y", "/models/providers")]
     assert (health.status, health.json["status"]) == (503, "down")
-    assert health.json["checks"] == {"database": "down", "redis": "ok", "providers": "ok"}
+    assert (health.json["checks"]["database"], health.json["checks"]["redis"]) == ("down", "ok")
     for answer in others:
         assert (answer.status, answer.error["code"]) == (503, "storage_unavailable")
         assert answer.headers["Retry-After"] == "2"

@@ -2,22 +2,25 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shared.clients.redis import Redis, RedisUnavailable, Script
+from shared.clients.redis import Redis, RedisUnavailable, Rider, Script
 
 SCRIPT = Script.from_text("return 1")
+RIDING = Script.from_text("return 2")
 
 
 class ScriptedRedis:
     """Answers what the test says, in order, and keeps what it was sent."""
 
     def __init__(self) -> None:
-        self.sent: list[list[str]] = []
+        self.sent: list[Any] = []
+        self.paths: list[str] = []
         self.authorization: str | None = None
         self.answers: list[Callable[[], web.Response]] = []
         self.delay_s = 0.0
@@ -27,6 +30,7 @@ class ScriptedRedis:
 
     async def serve(self, request: web.Request) -> web.Response:
         self.sent.append(json.loads(await request.read()))
+        self.paths.append(request.path)
         self.authorization = request.headers.get("Authorization")
         await asyncio.sleep(self.delay_s)
         return self.answers.pop(0)()
@@ -41,6 +45,7 @@ def server() -> ScriptedRedis:
 async def redis(server: ScriptedRedis) -> AsyncIterator[Redis]:
     app = web.Application()
     app.router.add_post("/", server.serve)
+    app.router.add_post("/pipeline", server.serve)
     async with TestServer(app, host="127.0.0.1") as running, aiohttp.ClientSession() as session:
         yield Redis(session, url=str(running.make_url("/")), token="the-token")
 
@@ -102,6 +107,78 @@ async def test_anything_but_a_result_is_unavailable(
     server.will_answer(body, status=status)
     with pytest.raises(RedisUnavailable):
         await redis.command("PING")
+
+
+def riding(taken: list[object]) -> Rider:
+    return Rider(RIDING, ("r",), (7,), taken.append)
+
+
+async def run_with(redis: Redis, taken: list[object]) -> object:
+    return await redis.run_script(SCRIPT, keys=("a",), arguments=(1,), rider=riding(taken))
+
+
+async def test_a_rider_goes_along_in_the_same_call(redis: Redis, server: ScriptedRedis) -> None:
+    taken: list[object] = []
+    for _ in range(2):
+        server.will_answer([{"result": 1}, {"result": ["x"]}])
+        assert await run_with(redis, taken) == 1
+    assert server.paths == ["/pipeline", "/pipeline"]
+    assert taken == [["x"], ["x"]]
+    own = ["EVALSHA", SCRIPT.sha1, "1", "a", "1"]
+    assert server.sent == [
+        [own, ["EVAL", RIDING.text, "1", "r", "7"]],
+        [own, ["EVALSHA", RIDING.sha1, "1", "r", "7"]],
+    ]
+
+
+async def test_a_rider_that_redis_has_forgotten_costs_no_second_call(redis: Redis, server: ScriptedRedis) -> None:
+    taken: list[object] = []
+    for ridden in ({"result": 1}, {"error": "NOSCRIPT No matching script."}, {"result": 3}):
+        server.will_answer([{"result": 1}, ridden])
+        assert await run_with(redis, taken) == 1
+    assert taken == [1, 3]
+    assert [call[1][0] for call in server.sent] == ["EVAL", "EVALSHA", "EVAL"]
+
+
+async def test_a_script_that_redis_has_forgotten_is_sent_again_without_its_rider(
+    redis: Redis, server: ScriptedRedis
+) -> None:
+    taken: list[object] = []
+    server.will_answer([{"error": "NOSCRIPT No matching script."}, {"result": 2}], status=400)
+    server.will_answer({"result": 1})
+    assert await run_with(redis, taken) == 1
+    assert (server.sent[1], taken) == (["EVAL", SCRIPT.text, "1", "a", "1"], [2])
+
+
+async def test_a_rider_s_fault_is_logged_and_not_the_script_s(
+    redis: Redis, server: ScriptedRedis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[object] = []
+    server.will_answer([{"result": 1}, {"error": "ERR of the rider"}])
+    assert await run_with(redis, taken) == 1
+    assert taken == []
+    assert json.loads(capsys.readouterr().out)["event"] == "redis_rider_failed"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, [{"result": 1}]),
+        (200, [{"result": 1}, {}]),
+        (200, [{"result": 1}, {"result": 2}, {"result": 3}]),
+        (200, {"result": 1}),
+        (200, [1, 2]),
+        (401, {"error": "Unauthorized"}),
+        (500, [{"result": 1}, {"result": 2}]),
+        (200, [{"error": "ERR of the script"}, {"result": 2}]),
+    ],
+)
+async def test_a_pipeline_that_answers_anything_else_is_unavailable(
+    redis: Redis, server: ScriptedRedis, status: int, body: object
+) -> None:
+    server.will_answer(body, status=status)
+    with pytest.raises(RedisUnavailable):
+        await run_with(redis, [])
 
 
 async def test_an_answer_that_is_no_json_is_unavailable(redis: Redis, server: ScriptedRedis) -> None:
