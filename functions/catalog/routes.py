@@ -23,7 +23,6 @@ from functions.catalog.schemas import (
 from shared.catalog.types import Model
 from shared.clients.redis_failure import RedisUnavailable
 from shared.core.errors import GatewayError, StoreUnavailable
-from shared.core.ids import ModelId
 from shared.providers.registry import PROVIDERS
 from shared.providers.simulated import SIMULATED
 from shared.web.access import public

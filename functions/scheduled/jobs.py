@@ -10,6 +10,7 @@ from functions.scheduled.resources import ScheduledResources
 from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.log import log_event
+from shared.flows.archive_months import archive_months
 from shared.flows.expire_trials import expire_trials
 from shared.flows.purge import purge
 from shared.flows.rank_models import rank_models
@@ -21,6 +22,7 @@ from shared.flows.send_email import empty_outbox
 from shared.flows.sweep_billing import sweep_billing
 from shared.flows.sweep_settlements import sweep_settlements
 from shared.flows.sync_catalog import sync_catalog
+from shared.flows.watch_losses import watch_losses
 
 # What a job did, in numbers whose names say of what.
 Counts = Mapping[str, int]
@@ -58,6 +60,7 @@ async def _settlement_sweep(resources: ScheduledResources) -> Counts:
         "dead_letters": swept.late.buried,
         "wallets": swept.wallets,
         "answers_erased": swept.answers_erased,
+        "alarms": await watch_losses(resources.losses),
     }
 
 
@@ -103,6 +106,10 @@ async def _purge(resources: ScheduledResources) -> Counts:
     return msgspec.structs.asdict(await purge(resources.purge))
 
 
+async def _archive(resources: ScheduledResources) -> Counts:
+    return msgspec.structs.asdict(await archive_months(resources.archive))
+
+
 async def _billing_sweep(resources: ScheduledResources) -> Counts:
     if resources.billing is None:
         return {}
@@ -117,6 +124,7 @@ async def _reconcile(resources: ScheduledResources) -> Counts:
 
 JOBS: Mapping[str, Job] = MappingProxyType(
     {
+        "archive": _archive,
         "billing_sweep": _billing_sweep,
         "catalog_sync": _catalog_sync,
         "key_rotation": _key_rotation,

@@ -11,6 +11,7 @@ from shared.catalog.books import CatalogBooks
 from shared.clients.database import Database
 from shared.clients.fernet import Sealer
 from shared.clients.http_session import open_session
+from shared.clients.object_store import open_object_store
 from shared.clients.parameter_store import load_environment
 from shared.clients.redis import Redis
 from shared.clients.resend import open_resend
@@ -18,6 +19,7 @@ from shared.clients.stripe.client import Stripe, open_stripe
 from shared.clients.upstream import Upstream
 from shared.core.clock import wall_clock_ms
 from shared.core.settings import ScheduledSettings
+from shared.flows.archive_months import ArchiveMeans
 from shared.flows.inference import configure_providers
 from shared.flows.manage_keys import ROTATED
 from shared.flows.purge import PurgeMeans
@@ -33,6 +35,8 @@ from shared.keys.store import KeyStore
 from shared.ledger.late import LateSettlements
 from shared.ledger.store import Ledger
 from shared.limits.store import Limiter
+from shared.operations.archives import Archives
+from shared.operations.state import SLOW_DEADLINE_S, LossWatch
 from shared.providers.openrouter import OPENROUTER
 from shared.ranking.books import RankingBooks
 from shared.trials.store import Trials
@@ -48,6 +52,7 @@ class ScheduledResources(msgspec.Struct, frozen=True):
 
     settings: ScheduledSettings
     settlements: LateMeans
+    losses: LossWatch
     rotations: RotationMeans
     usage: UsageBooks
     catalog: CatalogMeans
@@ -56,6 +61,7 @@ class ScheduledResources(msgspec.Struct, frozen=True):
     billing: ReconcileMeans | None
     trials: Trials
     ranking: RankingMeans
+    archive: ArchiveMeans
 
 
 @asynccontextmanager
@@ -71,6 +77,8 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
         redis = Redis(session, url=stores.redis_url, token=stores.redis_token, deadline_s=REDIS_DEADLINE_S)
         database = Database(session, url=stores.supabase_url, key=stores.supabase_key)
         upstream, providers = Upstream(session), configure_providers(settings.providers)
+        # Thousands of rows at once take longer than any other call.
+        slow = Database(session, url=stores.supabase_url, key=stores.supabase_key, deadline_s=SLOW_DEADLINE_S)
         yield ScheduledResources(
             settings=settings,
             settlements=LateMeans(
@@ -81,6 +89,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 clock_ms=wall_clock_ms,
                 metrics=settings.metrics,
             ),
+            losses=LossWatch(database),
             rotations=RotationMeans(
                 store=KeyStore(database),
                 sealer=Sealer(settings.secret_keys, purpose=ROTATED),
@@ -95,6 +104,7 @@ async def open_resources() -> AsyncIterator[ScheduledResources]:
                 upstream=upstream,
                 openrouter=providers.get(OPENROUTER.slug) if settings.imports_ranking else None,
             ),
+            archive=ArchiveMeans(Archives(slow), open_object_store(settings.archive)),
             billing=_billing(open_stripe(session, settings.stripe), database, redis, settings.secret_keys),
             mails=open_mail_means(database, open_resend(session, settings.mail), settings.public, settings.secret_keys),
         )

@@ -1,5 +1,6 @@
 """What serverless.yml says of each function, for those who need to know before it is deployed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,10 @@ def read_functions() -> dict[str, DeployedFunction]:
 
 
 def _function(group: str, block: dict[str, Any]) -> DeployedFunction:
-    environment: dict[str, str] = dict(block["environment"])
-    parameters = tuple(name.strip() for name in environment.pop("PARAMETERS").split(","))
+    given = dict(block["environment"])
+    parameters = tuple(name.strip() for name in given.pop("PARAMETERS").split(","))
+    # What CloudFormation puts there, such as a bucket's name, is some text.
+    environment = {name: each if isinstance(each, str) else json.dumps(each) for name, each in given.items()}
     return DeployedFunction(group, parameters, environment, block)
 
 

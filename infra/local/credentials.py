@@ -28,9 +28,19 @@ class Credentials:
     redis_token: str
     gateway_secret: str
 
+    @property
+    def admin_api_key(self) -> str:
+        """With which whoever operates the local gateway calls it; follows from its secret."""
+        return admin_api_key_of(self.gateway_secret)
+
     def role_jwt(self, role: JwtRole) -> str:
         """Return the JWT that stands for a role: what Supabase calls the legacy key."""
         return sign_jwt({"iss": "supabase", "role": role, "exp": JWT_EXPIRES_AT_S}, self.jwt_secret)
+
+
+def admin_api_key_of(gateway_secret: str) -> str:
+    """Return the ADMIN_API_KEY of the local gateway that has this secret."""
+    return hmac.new(gateway_secret.encode(), b"ADMIN_API_KEY", "sha256").hexdigest()
 
 
 def load_or_create_credentials(path: Path) -> Credentials:

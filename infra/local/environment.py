@@ -41,6 +41,7 @@ def gateway_environment(
         "SECRET_KEY": stack.credentials.gateway_secret,
         "CLIENT_ADDRESS_SOURCE": "direct",
         "GATEWAY_URL": gateway_url,
+        "ADMIN_API_KEY": stack.credentials.admin_api_key,
     }
     if given.get("STRIPE_SECRET_KEY"):
         variables |= {name: given[name] for name in STRIPE_VARIABLES if given.get(name)}
@@ -70,6 +71,7 @@ def developer_environment(stack: LocalStack, gateway_url: str, api_key: str) -> 
     return {
         "GATEWAY_URL": gateway_url,
         "GATEWAY_API_KEY": api_key,
+        "ADMIN_API_KEY": stack.credentials.admin_api_key,
         "SUPABASE_URL": stack.supabase_url,
         "SUPABASE_KEY": stack.credentials.publishable_key,
         "SUPABASE_SERVICE_ROLE_KEY": stack.credentials.secret_key,

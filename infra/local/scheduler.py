@@ -31,6 +31,7 @@ EVERY_S: Mapping[str, int] = MappingProxyType(
         "key_rotation": DAY_S,
         "reconcile": DAY_S,
         "purge": DAY_S,
+        "archive": DAY_S,
         "monthly_reports": DAY_S,
     }
 )

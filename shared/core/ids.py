@@ -24,6 +24,7 @@ KeyEnvironment = Literal["live", "test", "staging", "development"]
 _GENERATION_ID = re.compile(r"gen_([0-9a-f]{32})", re.ASCII)
 # The database counts in 64 bits.
 _KEY_ID = re.compile(r"key_([1-9]\d{0,17})", re.ASCII)
+_USER_ID = re.compile(r"user_([1-9]\d{0,17})", re.ASCII)
 _CHAT_SESSION_ID = re.compile(r"sess_([1-9]\d{0,17})", re.ASCII)
 
 
@@ -73,6 +74,12 @@ def format_chat_message_id(message_id: ChatMessageId) -> str:
 def format_user_id(account_id: AccountId) -> str:
     """Print whose an account is as the API shows it: `user_1000`."""
     return f"user_{account_id}"
+
+
+def parse_user_id(text: str) -> AccountId | None:
+    """Read an id as `format_user_id` prints it; None for anything else."""
+    match = _USER_ID.fullmatch(text)
+    return None if match is None else AccountId(int(match[1]))
 
 
 def new_request_id() -> RequestId:

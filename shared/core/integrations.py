@@ -45,6 +45,40 @@ class StoreSettings(Setting, frozen=True):
         )
 
 
+class ArchiveSettings(Setting, frozen=True):
+    """The bucket that closed months are copied to; without keys it is reached as the function's own role.
+
+    url: of what speaks as S3 does; None for Amazon's own
+    """
+
+    bucket: str
+    region: str | None
+    access_key_id: str | None
+    secret_access_key: str | None
+    url: str | None
+
+    @classmethod
+    def read(cls, environment: Environment) -> "ArchiveSettings | None":
+        """Read the archive's settings; None where nothing is archived.
+
+        raises  SettingsError for a part without the bucket, for half of the keys, and for an address in the clear
+        """
+        bucket = environment.get("ARCHIVE_BUCKET", "").strip() or None
+        region = environment.get("ARCHIVE_REGION", "").strip() or None
+        key_id = environment.get("ARCHIVE_ACCESS_KEY_ID", "").strip() or None
+        secret = environment.get("ARCHIVE_SECRET_ACCESS_KEY", "").strip() or None
+        url = environment.get("ARCHIVE_URL", "").strip() or None
+        if bucket is None:
+            if region or key_id or secret or url:
+                raise SettingsError("a part of the archive's variables is set but ARCHIVE_BUCKET is not")
+            return None
+        if (key_id is None) != (secret is None):
+            raise SettingsError("ARCHIVE_ACCESS_KEY_ID and ARCHIVE_SECRET_ACCESS_KEY are needed together")
+        if url is not None and not TRUSTED_ADDRESS.fullmatch(url):
+            raise SettingsError("ARCHIVE_URL must begin with https://")
+        return cls(bucket=bucket, region=region, access_key_id=key_id, secret_access_key=secret, url=url)
+
+
 class ProviderCredentials(Setting, frozen=True):
     """How one provider is reached by us; base_url is None where the provider's record already says it."""
 

@@ -7,6 +7,7 @@ from typing import Self
 from shared.core.collector import CollectorSettings
 from shared.core.ids import ProviderSlug
 from shared.core.integrations import (
+    ArchiveSettings,
     MailSettings,
     PrivySettings,
     ProviderCredentials,
@@ -21,6 +22,7 @@ from shared.core.variables import Environment, Setting, SettingsError, positive_
 
 MINIMUM_SECRET_LENGTH = 32
 MINIMUM_CRON_SECRET_LENGTH = 16
+MINIMUM_ADMIN_KEY_LENGTH = 32
 DEFAULT_TIME_LIMIT_S = 300
 # Reasoning models may think for a minute without a word.
 DEFAULT_SILENCE_LIMIT_S = 120
@@ -51,7 +53,7 @@ class ScheduledSettings(Setting, frozen=True):
 
     providers: those that can be asked afterwards what an answer used
     secret_keys are newest first; keys that rotate by themselves get their new secrets under the first
-    stripe, mail: None where nothing is sold, no e-mail is sent
+    stripe, mail, archive: None where nothing is sold, no e-mail is sent, nothing is archived
     imports_ranking: OpenRouter's public numbers are ranked beside ours
     """
 
@@ -62,6 +64,7 @@ class ScheduledSettings(Setting, frozen=True):
     mail: MailSettings | None
     public: PublicSettings
     imports_ranking: bool
+    archive: ArchiveSettings | None
     cron_secret: str | None
     metrics: Metrics
 
@@ -82,6 +85,7 @@ class ScheduledSettings(Setting, frozen=True):
             mail=MailSettings.read(environment),
             public=PublicSettings.read(environment),
             imports_ranking=_imports_ranking(environment),
+            archive=ArchiveSettings.read(environment),
             cron_secret=cron_secret or None,
             metrics=Metrics.read(environment),
         )
@@ -122,6 +126,30 @@ class KeysSettings(DeskSettings, frozen=True):
 
 class HistorySettings(DeskSettings, frozen=True):
     """What the function of people's stored chats needs."""
+
+
+class AdminSettings(DeskSettings, frozen=True):
+    """What the function of admins needs; admin_api_key: None where only people operate whose role is admin."""
+
+    admin_api_key: str | None
+
+    @classmethod
+    def read(cls, environment: Environment) -> "AdminSettings":
+        """Read the function's settings.
+
+        raises  SettingsError
+        """
+        admin_api_key = environment.get("ADMIN_API_KEY", "").strip()
+        if admin_api_key and len(admin_api_key) < MINIMUM_ADMIN_KEY_LENGTH:
+            raise SettingsError(f"ADMIN_API_KEY needs at least {MINIMUM_ADMIN_KEY_LENGTH} characters")
+        desk = DeskSettings.read(environment)
+        return cls(
+            stores=desk.stores,
+            secret_keys=desk.secret_keys,
+            address_source=desk.address_source,
+            privy=desk.privy,
+            admin_api_key=admin_api_key or None,
+        )
 
 
 class AccountSettings(DeskSettings, frozen=True):

@@ -10,6 +10,7 @@ from shared.keys import change_refusals as key_changes
 from shared.keys import refusals as keys
 from shared.ledger import refusals as ledger
 from shared.notifications import refusals as notifications
+from shared.operations import refusals as operations
 from shared.trials import refusals as trials
 
 # Each answers None for what is not of its domain.
@@ -23,6 +24,7 @@ _DOMAINS = (
     notifications.refusal_of,
     stored_responses.refusal_of,
     stored_chats.refusal_of,
+    operations.refusal_of,
 )
 
 

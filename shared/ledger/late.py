@@ -55,6 +55,13 @@ class Taken(msgspec.Struct, frozen=True):
     record: LateSettlement | None
 
 
+class LateCounts(msgspec.Struct, frozen=True):
+    """How many records stand on the lists: to be settled, and to be asked of their providers first."""
+
+    settlements: int
+    look_ups: int
+
+
 class LateSettlements:
     """The list of late settlements, shared by all functions.
 
@@ -109,6 +116,19 @@ class LateSettlements:
         if not isinstance(answer, list):
             raise RedisUnavailable("a list of records was expected")
         return [Taken(list_name, str(text), _decode(str(text))) for text in answer]
+
+    async def count(self) -> LateCounts:
+        """Return how many records stand on the lists.
+
+        raises  RedisUnavailable
+        """
+        return LateCounts(settlements=await self._count(LIST_NAME), look_ups=await self._count(LOOK_UPS_NAME))
+
+    async def _count(self, list_name: str) -> int:
+        answer = await self._redis.command("ZCARD", list_name)
+        if not isinstance(answer, int):
+            raise RedisUnavailable("a number was expected")
+        return answer
 
     async def _put(self, record: LateSettlement, due_ms: int, *, replaced: str) -> int:
         answer = await self._redis.run_script(

@@ -15,8 +15,8 @@ from shared.core.scopes import Scope
 
 _ATTRIBUTE = "gateway_access"
 
-# key: an API key or a sign-in; cron_secret: our own scheduler; public: anyone.
-Admits = Literal["key", "cron_secret", "public"]
+# key: an API key or a sign-in; admin: whoever operates the gateway; cron_secret: our own scheduler; public: anyone.
+Admits = Literal["key", "admin", "cron_secret", "public"]
 
 
 class UndeclaredAccess(Exception):
@@ -38,6 +38,11 @@ def requires[Endpoint: Callable[..., Any]](scope: Scope) -> Callable[[Endpoint],
 def requires_any_key[Endpoint: Callable[..., Any]](endpoint: Endpoint) -> Endpoint:
     """Let any key of ours call this route, or someone who is signed in."""
     return _declare(Access("key"))(endpoint)
+
+
+def requires_admin[Endpoint: Callable[..., Any]](endpoint: Endpoint) -> Endpoint:
+    """Let whoever has ADMIN_API_KEY call this route, or a person whose role is admin."""
+    return _declare(Access("admin"))(endpoint)
 
 
 def requires_cron_secret[Endpoint: Callable[..., Any]](endpoint: Endpoint) -> Endpoint:
@@ -67,7 +72,7 @@ def access_of_endpoint(endpoint: object) -> Access:
     if not isinstance(access, Access):
         raise UndeclaredAccess(
             f"{endpoint!r} does not say who may call it: put @requires(scope), @requires_any_key, "
-            "@requires_cron_secret or @public between its path and its function."
+            "@requires_admin, @requires_cron_secret or @public between its path and its function."
         )
     return access
 

@@ -1,5 +1,6 @@
 """Who is calling: the key from the headers, the address from where the platform vouches for it."""
 
+import hmac
 import ipaddress
 import json
 import re
@@ -8,9 +9,11 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from shared.core.admin import Admin
 from shared.core.caller import Caller
 from shared.core.ids import KeyEnvironment, PrivyId
 from shared.core.platform import AddressSource
+from shared.core.scopes import Scope
 from shared.keys.fingerprint import fingerprints, session_fingerprints
 from shared.keys.format import InvalidApiKey, MissingApiKey, parse_secret
 from shared.web.access import access_of_endpoint
@@ -20,6 +23,7 @@ from shared.web.context import context_of
 # A JWT; one without a signature too, so that whoever forged it reads what a token needs.
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 
+_READING = frozenset({"GET", "HEAD"})
 _WEB_SCHEMES = frozenset({"http", "https"})
 _UNCLEAR = frozenset("@\\")
 
@@ -54,13 +58,33 @@ class Authenticator:
         access = access_of_endpoint(request.scope["endpoint"])
         if access.admits != "key":
             raise TypeError(f"a route that is declared {access.admits} has no caller")
+        _forbid_caching(request)
+        return await self._read_caller(request, _presented_secret(request), access.scope)
+
+    async def admin_of(self, request: Request, admin_api_key: str | None) -> Admin:
+        """Read who operates: by ADMIN_API_KEY, where there is one, or by his own key or access token.
+
+        raises  as caller_of
+        """
+        access = access_of_endpoint(request.scope["endpoint"])
+        if access.admits != "admin":
+            raise TypeError(f"a route that is declared {access.admits} is not for admins")
+        _forbid_caching(request)
+        request_id = context_of(request.scope).request_id
+        secret, address = _presented_secret(request), client_address(request, self._address_source)
+        if admin_api_key is not None and hmac.compare_digest(secret.encode(), admin_api_key.encode()):
+            return Admin(caller=None, address=address, request_id=request_id)
+        # What he may do follows from his role; the limiter counts a change before it is made.
+        scope: Scope = "account:read" if request.method in _READING else "account:write"
+        caller = await self._read_caller(request, secret, scope)
+        return Admin(caller=caller, address=address, request_id=request_id)
+
+    async def _read_caller(self, request: Request, secret: str, scope: Scope | None) -> Caller:
         context = context_of(request.scope)
-        # Whatever he is answered is his alone: no cache on the way may keep it.
-        context.answer_headers["Cache-Control"] = "no-store"
-        fingerprints_, environment, is_session = await self._identify(_presented_secret(request))
+        fingerprints_, environment, is_session = await self._identify(secret)
         return Caller(
             fingerprints=fingerprints_,
-            scope=access.scope,
+            scope=scope,
             environment=environment,
             address=client_address(request, self._address_source),
             origin_host=_origin_host(request),
@@ -136,6 +160,11 @@ def _lambda_address(request: Request) -> str:
     except (ValueError, KeyError, AttributeError, RecursionError):
         return ""
     return address if isinstance(address, str) else ""
+
+
+def _forbid_caching(request: Request) -> None:
+    """Have no cache on the way keep the answer: whatever somebody is answered is his alone."""
+    context_of(request.scope).answer_headers["Cache-Control"] = "no-store"
 
 
 def _presented_secret(request: Request) -> str:

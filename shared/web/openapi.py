@@ -41,10 +41,12 @@ PAGE_PARAMETERS: list[dict[str, Any]] = [
 _SCHEMES: dict[str, dict[str, str]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a Privy access token."},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key."},
+    "admin": {"type": "http", "scheme": "bearer", "description": "ADMIN_API_KEY, or an admin's key or access token."},
     "cron_secret": {"type": "http", "scheme": "bearer", "description": "The gateway's CRON_SECRET."},
 }
 _SECURITY: dict[Admits, list[dict[str, list[str]]]] = {
     "key": [{"bearer": []}, {"x-api-key": []}],
+    "admin": [{"admin": []}, {"x-api-key": []}],
     "cron_secret": [{"cron_secret": []}],
     "public": [],
 }

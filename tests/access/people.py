@@ -65,6 +65,7 @@ class Town:
             model_id=model.id,
             payment_id=payment_id,
             session_id=session_id,
+            user_id=f"user_{tenant.account_id}",
             token=person.secret,
         )
         return Owner(tenant.account_id, tenant.database_url, holder, person, belongings)

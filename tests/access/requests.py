@@ -24,6 +24,7 @@ class Belongings:
     model_id: str
     payment_id: str
     session_id: str
+    user_id: str
     token: str = field(repr=False)
 
     @property
@@ -36,6 +37,10 @@ class Belongings:
             "payment_id": self.payment_id,
             "response_id": self.response_id,
             "session_id": self.session_id,
+            "user_id": self.user_id,
+            "slug": "openrouter",
+            "code": "nobody-s",
+            "letter_id": "999999999999",
             "plan_id": "dev",
             # One that erases nothing of what the intruders have.
             "name": "key_rotation",
@@ -55,6 +60,10 @@ def _sent(**body: Any) -> Callable[[Belongings], Body]:
     return lambda _: body
 
 
+def _of_user(**body: Any) -> Callable[[Belongings], Body]:
+    return lambda belongings: {"user_id": belongings.user_id, **body}
+
+
 def _said(belongings: Belongings) -> Body:
     return {"model": belongings.model_id, "messages": HELLO}
 
@@ -72,6 +81,7 @@ _UNSIGNED = WellMade(status=400, body=_sent(type="payment_intent.succeeded"))
 _SEARCH = WellMade(body=_sent(query="hello"))
 _CHANGE_SESSION = WellMade(body=_sent(title="another"))
 _NEW_SESSION = WellMade(status=201, body=_sent(title="one more", model="some/model"))
+_PROVISION = WellMade(status=201, body=_sent(external_id="a customer of a reseller"))
 _CHANGE_PROFILE = WellMade(body=_sent(name="Somebody Else", preferences={"theme": "dark"}))
 
 REQUESTS: dict[str, WellMade] = {
@@ -79,6 +89,29 @@ REQUESTS: dict[str, WellMade] = {
     "DELETE /user/api-keys/{key_id}": WellMade(status=204),
     "DELETE /v1/chat/sessions/{session_id}": WellMade(status=204),
     "DELETE /v1/generations/{generation_id}/answer": WellMade(status=204),
+    "GET /admin/audit": WellMade(query="?limit=1"),
+    "GET /admin/coupons": WellMade(),
+    "GET /admin/dead-letters": WellMade(),
+    "GET /admin/ledger/check": WellMade(),
+    "GET /admin/models": WellMade(query="?limit=1"),
+    "GET /admin/monitor": WellMade(query="?window=5m"),
+    "GET /admin/providers": WellMade(),
+    "GET /admin/switches": WellMade(),
+    "GET /admin/users": WellMade(query="?limit=1"),
+    "GET /admin/users/{user_id}": WellMade(),
+    "PATCH /admin/coupons/{code}": WellMade(status=404, body=_sent(is_active=False)),
+    "PATCH /admin/models/{model_id:path}": WellMade(body=_sent(name="another name")),
+    "PATCH /admin/providers/{slug}": WellMade(body=_sent(may_shrink=False)),
+    "PATCH /admin/users/{user_id}": WellMade(body=_sent(name="Somebody")),
+    "POST /admin/add_credits": WellMade(body=_of_user(amount="1.00", reason="a gift")),
+    "POST /admin/assign-plan": WellMade(body=_of_user(plan_id="dev")),
+    "POST /admin/coupons": WellMade(status=201, body=_sent(code="a-new-one", amount="1.00", max_redemptions=1)),
+    "POST /admin/create": _PROVISION,
+    "POST /admin/dead-letters/{letter_id}/retry": WellMade(status=404),
+    "POST /admin/users": _PROVISION,
+    "POST /admin/users/{user_id}/credits": WellMade(body=_sent(amount="1.00", reason="a gift")),
+    "POST /admin/users/{user_id}/plan": WellMade(body=_sent(plan_id="dev")),
+    "PUT /admin/switches": WellMade(body=_sent(stop_trials=False)),
     "GET /api/stripe/payments": WellMade(),
     "GET /api/stripe/payments/{payment_id}": WellMade(),
     "GET /billing/payments": WellMade(),

@@ -45,6 +45,7 @@ class SecretRun:
         self.personal = Secrets()
         self.answers: list[tuple[str, Answer]] = []
         self.person = ""
+        self.provisioned = ""
         self._session: aiohttp.ClientSession
 
     async def run(self) -> None:
@@ -58,13 +59,15 @@ class SecretRun:
             await self._speak_otherwise(self._paying_key())
             await self._fail(key, person)
             await self._settle_late(self._paying_key())
+            await self._administer(self._paying_key())
             await self._revoke(person, key_id)
 
     async def end_account(self) -> None:
-        """Delete the account of the person who signed in."""
+        """Delete the account of the person who signed in, and the one that was made for somebody else."""
         async with open_session(self.stage.gateway) as self._session:
             body = {"confirmation": "DELETE_ACCOUNT"}
-            assert (await self._call("DELETE", "/user/account", bearer(self.person), body)).status == 204
+            for secret in (self.person, self.provisioned):
+                assert (await self._call("DELETE", "/user/account", bearer(secret), body)).status == 204
 
     async def _sign_in(self) -> str:
         who, email = new_privy_id(), f"quetzal.{random.token_hex(6)}@example.com"
@@ -200,6 +203,34 @@ class SecretRun:
         ) as response:
             await response.content.readany()
             response.close()
+
+    async def _administer(self, key: str) -> None:
+        """Make an account for somebody else, credit it, and ask wrongly."""
+        secret = self.secrets.add("ADMIN_API_KEY", self.stage.gateway.stack.credentials.admin_api_key)
+        operator = bearer(secret)
+        new = {"external_id": self.personal.add("an external id", f"shop:{random.token_hex(8)}")}
+        new["email"] = self.personal.add("another e-mail address", f"quetzal.{random.token_hex(6)}@example.com")
+        again = {**operator, **self._idempotency_key("an account")}
+        for _ in range(2):
+            made = await self._call("POST", "/admin/users", again, new)
+            assert made.status == 201, made.raw
+            self._key("a provisioned key", made.json["api_key"])
+        user = f"/admin/users/{made.json['user']['id']}"
+        credit = {"amount": "1.00", "reason": "a gift"}
+        assert (
+            await self._call("POST", f"{user}/credits", {**operator, **self._idempotency_key("credit")}, credit)
+        ).json
+        lost = await self._call("POST", "/admin/create", operator, {**new, "replace_key": True})
+        self._key("a replaced key", lost.json["api_key"])
+        for path in ("monitor", "users", "audit", "switches", "models", "dead-letters", "ledger/check"):
+            assert (await self._call("GET", f"/admin/{path}", operator)).status == 200
+            for query in ("user", "after", "from", "window", "kind", "limit"):
+                await self._call("GET", f"/admin/{path}?{query}={secret}", operator)
+        for bad in (secret[:-1], key):
+            await self._call("GET", "/admin/monitor", bearer(bad))
+        for name in ("amount", "reason", "user_id"):
+            await self._call("POST", "/admin/add_credits", operator, {**credit, name: [secret]})
+        self.provisioned = lost.json["api_key"]
 
     async def _revoke(self, person: str, key_id: str) -> None:
         doomed = await self._call("POST", KEYS, bearer(person), {"name": "doomed"})

@@ -27,7 +27,7 @@ def named(routes: list[DeclaredRoute]) -> list[object]:
     return [pytest.param(route, id=name_of(route)) for route in routes]
 
 
-WITH_KEY, WITH_CRON_SECRET, PUBLIC = (routes_for(admits) for admits in ("key", "cron_secret", "public"))
+WITH_KEY, OF_ADMINS, WITH_CRON_SECRET, PUBLIC = map(routes_for, ("key", "admin", "cron_secret", "public"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -58,10 +58,13 @@ def test_the_matrix_has_everyone_in_it(intruders: list[Intruder]) -> None:
 
 @pytest.mark.parametrize("route", named(list(ROUTES.values())))
 async def test_whoever_may_call_a_route_is_answered(
-    town: Town, session: aiohttp.ClientSession, reader: Owner, route: DeclaredRoute
+    stack: LocalStack, town: Town, session: aiohttp.ClientSession, reader: Owner, route: DeclaredRoute
 ) -> None:
     owner = reader if route.method == "GET" else await town.new_owner()
-    headers = {"key": bearer(owner.holder.secret), "cron_secret": AS_SCHEDULER, "public": {}}[route.access.admits]
+    operator = bearer(stack.credentials.admin_api_key)
+    headers = {"key": bearer(owner.holder.secret), "admin": operator, "cron_secret": AS_SCHEDULER, "public": {}}[
+        route.access.admits
+    ]
     answer = await send(session, route, owner.belongings, headers)
     assert answer.status == REQUESTS[name_of(route)].status, answer.raw
 
@@ -89,6 +92,29 @@ async def test_who_may_not_call_a_route_is_told_why_and_nothing_changes(
     # Keys that do not work cannot be told apart.
     assert len(of_no_key) > 15
     assert {name for name, answer in of_no_key.items() if answer != of_no_key["an unknown key"]} == set()
+
+
+@pytest.mark.parametrize("route", named(OF_ADMINS))
+async def test_nobody_but_who_operates_the_gateway_sees_or_changes_anything_as_an_admin(
+    stack: LocalStack, town: Town, session: aiohttp.ClientSession, intruders: list[Intruder], route: DeclaredRoute
+) -> None:
+    owner, key = await town.new_owner(), stack.credentials.admin_api_key
+    presented = {each.name: (each.headers(route), each.verdict(route)) for each in intruders}
+    presented |= {
+        "an owner": (bearer(owner.holder.secret), None),
+        "someone signed in": (bearer(owner.person.secret), None),
+        "half the key": (bearer(key[:-1]), UNKNOWN_KEY),
+        "more than the key": (bearer(f"{key}0"), UNKNOWN_KEY),
+        "the key in capitals": (bearer(key.upper()), UNKNOWN_KEY),
+        "the scheduler": (AS_SCHEDULER, UNKNOWN_KEY),
+        "what is no text": ({"Authorization": "Bearer \xe9"}, UNKNOWN_KEY),
+    }
+    before = digest_all(stack.database_url, but=SECURITY_LOG)
+    met = {}
+    for name, (headers, _) in presented.items():
+        met[name] = told(route, await send(session, route, owner.belongings, headers))
+    assert met == {name: verdict or (403, "admin_required") for name, (_, verdict) in presented.items()}
+    assert digest_all(stack.database_url, but=SECURITY_LOG) == before
 
 
 def may_change(intruder: Intruder, route: DeclaredRoute) -> bool:

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from infra.local.credentials import admin_api_key_of
+from tests.deploy.admin_questions import NO_OPERATOR, Operator
 from tests.deploy.selling_questions import NO_BUYER, Buyer
 from tests.functions.billing.people import SET_PERSON, make_coupon
 from tests.functions.keys.client import GIVE_ALL_SCOPES, run_sql
@@ -30,6 +32,7 @@ class Cast:
     owner: Mapping[str, str]
     writer: Mapping[str, str]
     buyer: Buyer
+    operator: Operator
     access_token: str
     identity_token: str
     session: str
@@ -43,7 +46,7 @@ class Cast:
 
 
 # To know which questions there are.
-NOBODY = Cast({"Authorization": ""}, {}, {}, {}, {}, NO_BUYER, "", "", "", "", "", "", "", "", "", "")
+NOBODY = Cast({"Authorization": ""}, {}, {}, {}, {}, NO_BUYER, NO_OPERATOR, "", "", "", "", "", "", "", "", "", "")
 
 
 def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
@@ -59,6 +62,7 @@ def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
         owner=owner.headers,
         writer=writer.headers,
         buyer=_make_buyer(tenant),
+        operator=_make_operator(tenant.gateway_secret),
         access_token=privy.access(someone),
         identity_token=privy.identity(someone, "ada@example.com"),
         session=f"sess_{session_id}",
@@ -71,6 +75,11 @@ def make_cast(tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Cast:
         limited=make_model("status=429,retry_after=7").id,
         cut=make_model("tokens=6,cut=mid_stream,at=3").id,
     )
+
+
+def _make_operator(gateway_secret: str) -> Operator:
+    headers = {"Authorization": f"Bearer {admin_api_key_of(gateway_secret)}"}
+    return Operator(headers, f"shop-{secrets.token_hex(6)}")
 
 
 def _make_buyer(tenant: Tenants) -> Buyer:

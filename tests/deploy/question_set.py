@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 
 from functions.scheduled.jobs import JOBS
+from tests.deploy.admin_questions import admin_questions
 from tests.deploy.cast import TOO_LARGE, Cast
 from tests.deploy.dialect_questions import dialect_questions
 from tests.deploy.history_questions import history_questions
@@ -40,6 +41,7 @@ def questions(cast: Cast) -> Iterator[Question]:
     yield from history_questions(cast)
     yield from people_questions(cast.rich, cast.owner)
     yield from selling_questions(cast.rich, cast.buyer)
+    yield from admin_questions(cast.operator, cast.rich)
     yield from _sign_in_questions(cast)
     yield from _job_questions()
 

@@ -46,9 +46,9 @@ PORTAL = ANY | {"url"}
 TEST_MAIL = ANY | {"to"}
 # The jobs do for everybody what there is to do, whoever has left it.
 JOB = ANY | {
-    "answers_erased", "app_lines", "apps_ranked", "cancellations", "events", "graces", "history_erased", "hours_summed",
-    "mails_forgotten", "mails_sent", "models_ranked", "payments", "payments_mended", "refunds", "reports", "rewards",
-    "subscriptions", "subscriptions_mended",
+    "alarms", "answers_erased", "app_lines", "apps_ranked", "cancellations", "events", "graces", "history_erased",
+    "hours_summed", "mails_forgotten", "mails_sent", "models_ranked", "payments", "payments_mended", "refunds",
+    "reports", "rewards", "subscriptions", "subscriptions_mended",
 }  # fmt: skip
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")

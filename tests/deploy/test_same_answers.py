@@ -10,6 +10,7 @@ import pytest
 from infra.package.groups import find_groups
 from infra.server.gateway import VERCEL_FILE, read_routes
 from shared.core.money import NANOS_PER_DOLLAR
+from tests.deploy.admin_questions import ADMIN_STATUSES
 from tests.deploy.cast import NOBODY, Cast, make_cast
 from tests.deploy.dialect_questions import DIALECT_STATUSES
 from tests.deploy.history_questions import HISTORY_STATUSES
@@ -68,7 +69,10 @@ def test_the_set_holds_every_kind_of_answer(local_answers: Answers) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "status"), (STATUSES | DIALECT_STATUSES | OUTPUT_STATUSES | HISTORY_STATUSES).items())
+MEANT = STATUSES | DIALECT_STATUSES | OUTPUT_STATUSES | HISTORY_STATUSES | ADMIN_STATUSES
+
+
+@pytest.mark.parametrize(("name", "status"), MEANT.items())
 def test_a_question_is_answered_as_it_is_meant(name: str, status: int, local_answers: Answers) -> None:
     assert local_answers[name]["status"] == status
 

@@ -183,6 +183,7 @@ def test_a_schedules_event_is_the_job_and_the_first_is_the_one_whose_silence_is_
         "ScheduledEventsRuleSchedule9": ("rate(1 day)", ['{"job":"purge"}']),
         "ScheduledEventsRuleSchedule10": ("rate(1 hour)", ['{"job":"catalog_sync"}']),
         "ScheduledEventsRuleSchedule11": ("rate(1 hour)", ['{"job":"ranking_sync"}']),
+        "ScheduledEventsRuleSchedule12": ("rate(1 day)", ['{"job":"archive"}']),
     }
     (stopped,) = template.property("JobsStopped", "Dimensions")
     assert stopped["Value"] == {"Ref": "ScheduledEventsRuleSchedule1"}

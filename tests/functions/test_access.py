@@ -75,7 +75,7 @@ def _named(routes: list[DeclaredRoute]) -> list[object]:
 
 
 SERVED = [route for route in declared_routes() if route.path != "/healthz"]
-WITH_KEY = _named([route for route in SERVED if route.access.admits == "key"])
+WITH_KEY = _named([route for route in SERVED if route.access.admits in {"key", "admin"}])
 WITH_CRON_SECRET = [route for route in SERVED if route.access.admits == "cron_secret"]
 
 

@@ -16,8 +16,10 @@ from tests.infra.aws.serverless import FRAGMENTS, resources, streams
 
 FUNCTIONS = read_functions()
 GROUPS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+# The stack's own bucket is reached by the function's role.
+OF_OTHER_ARCHIVES = {"ARCHIVE_REGION", "ARCHIVE_ACCESS_KEY_ID", "ARCHIVE_SECRET_ACCESS_KEY", "ARCHIVE_URL"}
 # Counts proxies of our own, of which there are none before Lambda.
-NOT_OF_AWS = {"HOLD_GRACE_S", "TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS}
+NOT_OF_AWS = {"HOLD_GRACE_S", "TRUSTED_PROXY_COUNT", *PLATFORM_SIGNS, *OF_OTHER_ARCHIVES}
 # One of the two says which key of Privy's counts.
 EITHER_OR = ("PRIVY_VERIFICATION_KEY", "PRIVY_JWKS_URL")
 # What has a shape of its own; every other variable is any text.
@@ -100,11 +102,16 @@ def test_a_role_reads_exactly_the_functions_parameters(function: DeployedFunctio
 
 
 @each_function
-def test_a_role_allows_only_its_own_log_and_the_queue_of_its_failures_besides(function: DeployedFunction) -> None:
+def test_a_role_allows_only_its_own_log_the_queue_of_its_failures_and_its_archive_besides(
+    function: DeployedFunction,
+) -> None:
     log_group = {"Fn::GetAtt": [f"{function.logical_name}LogGroup", "Arn"]}
     expected: list[tuple[str, Any]] = [("logs:CreateLogStream", log_group), ("logs:PutLogEvents", log_group)]
     if destinations := function.block.get("destinations"):
         expected.append(("sqs:SendMessage", destinations["onFailure"]["arn"]))
+    if "ARCHIVE_BUCKET" in function.environment:
+        objects = {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+        expected += [("s3:GetObject", objects), ("s3:PutObject", objects)]
     assert [each for each in statements_of(function) if each[0] != "ssm:GetParameters"] == expected
 
 

@@ -1,9 +1,11 @@
 """The alarms: what each watches, from what on it tells, and what it takes silence for."""
 
+import ast
 from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.aws.template import read_functions
+from infra.local.stack import ROOT
 from tests.infra.aws.serverless import has_address, resources
 
 FUNCTIONS = read_functions()
@@ -38,6 +40,7 @@ SHARED = {
         missing_data="breaching",
         evaluation_periods=2,
     ),
+    "HouseLoss": Watch("ai-gateway-${self:provider.stage}", "HouseLossBoundPassed", {}),
     "ServerErrors": Watch("AWS/ApiGateway", "5XXError", {"ApiName": "${self:provider.apiName}"}, threshold=10),
 }
 
@@ -73,6 +76,18 @@ def expected_watches() -> dict[str, Watch]:
 
 def test_every_alarm_watches_what_it_is_named_for_and_tells_in_time() -> None:
     assert {name: watch_of(alarm) for name, alarm in alarms().items()} == expected_watches()
+
+
+def test_the_line_of_a_passed_loss_bound_is_what_its_alarm_counts() -> None:
+    lines = resources()["HouseLossLines"]["Properties"]
+    flow = ast.parse((ROOT / "shared" / "flows" / "watch_losses.py").read_text())
+    events = [str(call.args[0].value) for call in ast.walk(flow) if isinstance(call, ast.Call) and call.args
+              and isinstance(call.args[0], ast.Constant)]  # fmt: skip
+    assert lines["FilterPattern"] == f'{{ $.event = "{events[0]}" }}'
+    (counted,) = lines["MetricTransformations"]
+    watched = watch_of(alarms()["HouseLoss"])
+    assert (counted["MetricNamespace"], counted["MetricName"]) == (watched.namespace, watched.metric)
+    assert lines["LogGroupName"] == {"Ref": "ScheduledLogGroup"}
 
 
 def test_every_alarm_tells_the_topic_of_its_beginning_and_its_end_when_there_is_one() -> None:

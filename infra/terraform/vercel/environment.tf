@@ -32,28 +32,34 @@ locals {
 
   # Null where nothing was given: a variable that is not set is a provider that is not used, or nobody who can sign in.
   optional_environment = {
-    GATEWAY_URL            = var.gateway_url == null ? local.domain_url : var.gateway_url
-    APP_URL                = var.app_url
-    STRIPE_SECRET_KEY      = try(var.stripe.secret_key, null)
-    STRIPE_WEBHOOK_SECRET  = try(join(",", var.stripe.webhook_secrets), null)
-    STRIPE_URL             = try(var.stripe.url, null)
-    STRIPE_AUTOMATIC_TAX   = try(tostring(var.stripe.automatic_tax), null)
-    RESEND_API_KEY         = try(var.resend.api_key, null)
-    EMAIL_FROM             = try(var.resend.sender, null)
-    RESEND_WEBHOOK_SECRET  = try(var.resend.webhook_secret, null)
-    RESEND_URL             = try(var.resend.url, null)
-    PRIVY_APP_ID           = try(var.privy.app_id, null)
-    PRIVY_VERIFICATION_KEY = try(var.privy.verification_key, null)
-    PRIVY_JWKS_URL         = try(var.privy.jwks_url, null)
-    OPENROUTER_API_KEY     = try(var.model_providers.openrouter.api_key, null)
-    OPENROUTER_BASE_URL    = try(var.model_providers.openrouter.base_url, null)
-    PORTKEY_API_KEY        = try(var.model_providers.portkey.api_key, null)
-    PORTKEY_BASE_URL       = try(var.model_providers.portkey.base_url, null)
-    FEATHERLESS_API_KEY    = try(var.model_providers.featherless.api_key, null)
-    FEATHERLESS_BASE_URL   = try(var.model_providers.featherless.base_url, null)
-    CHUTES_API_KEY         = try(var.model_providers.chutes.api_key, null)
-    CHUTES_BASE_URL        = try(var.model_providers.chutes.base_url, null)
-    RANKING_IMPORT         = var.ranking_import
+    GATEWAY_URL               = var.gateway_url == null ? local.domain_url : var.gateway_url
+    APP_URL                   = var.app_url
+    STRIPE_SECRET_KEY         = try(var.stripe.secret_key, null)
+    STRIPE_WEBHOOK_SECRET     = try(join(",", var.stripe.webhook_secrets), null)
+    STRIPE_URL                = try(var.stripe.url, null)
+    STRIPE_AUTOMATIC_TAX      = try(tostring(var.stripe.automatic_tax), null)
+    RESEND_API_KEY            = try(var.resend.api_key, null)
+    EMAIL_FROM                = try(var.resend.sender, null)
+    RESEND_WEBHOOK_SECRET     = try(var.resend.webhook_secret, null)
+    RESEND_URL                = try(var.resend.url, null)
+    ADMIN_API_KEY             = var.admin_api_key
+    ARCHIVE_BUCKET            = try(var.archive.bucket, null)
+    ARCHIVE_REGION            = try(var.archive.region, null)
+    ARCHIVE_ACCESS_KEY_ID     = try(var.archive.access_key_id, null)
+    ARCHIVE_SECRET_ACCESS_KEY = try(var.archive.secret_access_key, null)
+    ARCHIVE_URL               = try(var.archive.url, null)
+    PRIVY_APP_ID              = try(var.privy.app_id, null)
+    PRIVY_VERIFICATION_KEY    = try(var.privy.verification_key, null)
+    PRIVY_JWKS_URL            = try(var.privy.jwks_url, null)
+    OPENROUTER_API_KEY        = try(var.model_providers.openrouter.api_key, null)
+    OPENROUTER_BASE_URL       = try(var.model_providers.openrouter.base_url, null)
+    PORTKEY_API_KEY           = try(var.model_providers.portkey.api_key, null)
+    PORTKEY_BASE_URL          = try(var.model_providers.portkey.base_url, null)
+    FEATHERLESS_API_KEY       = try(var.model_providers.featherless.api_key, null)
+    FEATHERLESS_BASE_URL      = try(var.model_providers.featherless.base_url, null)
+    CHUTES_API_KEY            = try(var.model_providers.chutes.api_key, null)
+    CHUTES_BASE_URL           = try(var.model_providers.chutes.base_url, null)
+    RANKING_IMPORT            = var.ranking_import
 
     OTEL_EXPORTER_OTLP_ENDPOINT = try(var.collector.endpoint, null)
     OTEL_EXPORTER_OTLP_HEADERS  = try(coalesce(join(",", [for name, value in var.collector.headers : "${name}=${replace(urlencode(value), "+", "%20")}"])), null)

@@ -73,6 +73,18 @@ variable "secret_keys" {
   }
 }
 
+variable "admin_api_key" {
+  description = "With which whoever operates the gateway calls /admin; null: only people whose role is admin may."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.admin_api_key == null ? true : length(var.admin_api_key) >= 32
+    error_message = "It needs at least 32 characters."
+  }
+}
+
 variable "model_providers" {
   description = "The keys at the model providers; one that is left out is not used."
   sensitive   = true
@@ -148,6 +160,13 @@ variable "collector" {
     service_name = optional(string)
     resource     = optional(map(string), {})
   })
+}
+
+variable "archive" {
+  description = "The bucket of S3's that closed months of usage and ledger are copied to, and the keys that may put and get its objects; url: of what speaks as S3 does; null: nothing is archived."
+  sensitive   = true
+  default     = null
+  type        = object({ bucket = string, region = optional(string), access_key_id = string, secret_access_key = string, url = optional(string) })
 }
 
 variable "function_time_limit_s" {

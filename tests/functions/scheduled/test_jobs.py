@@ -134,6 +134,7 @@ async def test_the_sweep_makes_late_settlements_and_gives_up_poison(
         "dead_letters": 1,
         "wallets": 0,
         "answers_erased": 0,
+        "alarms": 0,
     }
     (line,) = bench.lines(customer)
     assert (line["usage_source"], line["charged_nanos"]) == ("lookup", simulator.bill_nanos(model.upstream_model))

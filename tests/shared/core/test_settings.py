@@ -1,11 +1,12 @@
 import pytest
 
 from infra.local.privy_tokens import SigningKey
-from shared.core.integrations import PrivySettings, ProviderCredentials
+from shared.core.integrations import ArchiveSettings, PrivySettings, ProviderCredentials
 from shared.core.platform import PLATFORM_SIGNS, PLATFORMS, AddressSource, ParameterStoreSettings, Platform
 from shared.core.settings import (
     DEFAULT_SILENCE_LIMIT_S,
     DEFAULT_TIME_LIMIT_S,
+    AdminSettings,
     AuthSettings,
     CatalogSettings,
     ChatSettings,
@@ -132,6 +133,35 @@ def test_jobs_may_be_without_a_cron_secret_but_not_with_a_short_one() -> None:
     assert ScheduledSettings.read({**given, "CRON_SECRET": "c" * 16}).cron_secret == "c" * 16
     with pytest.raises(SettingsError, match="CRON_SECRET needs at least 16 characters"):
         ScheduledSettings.read({**given, "CRON_SECRET": "c" * 15})
+
+
+def test_an_admin_key_may_be_missing_but_not_short_and_shows_in_no_print() -> None:
+    given = {**STORES, "SECRET_KEY": SECRET}
+    assert AdminSettings.read(given).admin_api_key is None
+    assert AdminSettings.read({**given, "ADMIN_API_KEY": " "}).admin_api_key is None
+    settings = AdminSettings.read({**given, "ADMIN_API_KEY": "a" * 32})
+    assert settings.admin_api_key == "a" * 32
+    assert "aaa" not in repr(settings)
+    with pytest.raises(SettingsError, match="ADMIN_API_KEY needs at least 32 characters"):
+        AdminSettings.read({**given, "ADMIN_API_KEY": "a" * 31})
+
+
+def test_an_archive_has_a_bucket_and_both_keys_or_none_and_no_address_in_the_clear() -> None:
+    keys = {"ARCHIVE_ACCESS_KEY_ID": "id", "ARCHIVE_SECRET_ACCESS_KEY": "the secret"}
+    assert ArchiveSettings.read({}) is None
+    alone = ArchiveSettings.read({"ARCHIVE_BUCKET": "b"})
+    assert alone is not None
+    assert (alone.access_key_id, alone.url) == (None, None)
+    whole = ArchiveSettings.read({**keys, "ARCHIVE_BUCKET": "b", "ARCHIVE_URL": "https://s3.example"})
+    assert whole is not None
+    assert "the secret" not in repr(whole)
+    for given, said in (
+        (keys, "is set but ARCHIVE_BUCKET is not"),
+        ({"ARCHIVE_BUCKET": "b", "ARCHIVE_ACCESS_KEY_ID": "id"}, "are needed together"),
+        ({"ARCHIVE_BUCKET": "b", "ARCHIVE_URL": "http://s3.example"}, "ARCHIVE_URL must begin with https://"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            ArchiveSettings.read(given)
 
 
 def test_jobs_need_the_secrets_under_which_new_keys_are_stored() -> None:

@@ -1,0 +1,1 @@
+"""Routes of whoever operates the gateway."""

@@ -1,0 +1,1 @@
+"""What whoever operates the gateway sees, sets and stops."""
