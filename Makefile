@@ -17,7 +17,7 @@ install := pip install --quiet --quiet --disable-pip-version-check --no-input --
 pip := $(python) -m $(install)
 npm := npm ci --no-audit --no-fund --loglevel=error
 
-.PHONY: clients contract-table
+.PHONY: clients contract-table describe
 .PHONY: dev test chaos check package package-lambda package-vercel test-deploy clean-local lock help
 .DEFAULT_GOAL := help
 
@@ -25,6 +25,7 @@ help:
 	@echo "make dev          run the whole gateway on this machine (PORT=8000)"
 	@echo "make test         run all tests but those of the built artefacts"
 	@echo "make contract-table   ask with every official client, and write the table of docs/api.md"
+	@echo "make describe     write openapi.json and the tables of docs/ from the code"
 	@echo "make chaos        hang up, kill, lose answers under load, then check the books (ARGS='kills --count 200')"
 	@echo "make check        format, lint, types, imports, migrations"
 	@echo "make package      build what is deployed: Lambda zips (ARCHITECTURE=arm64) and Vercel bundles"
@@ -41,6 +42,9 @@ test: clients
 contract-table: clients
 	@exec $(python) -m pytest tests/contract --write-contract-table $(ARGS)
 
+describe: $(venv)/.installed-test
+	@exec $(python) -m infra.describe $(ARGS)
+
 chaos: $(venv)/.installed-test infra/local/node_modules/.installed
 	@exec $(python) -m tests.chaos $(ARGS)
 
@@ -49,6 +53,7 @@ check: $(venv)/.installed-deploy infra/local/node_modules/.installed
 	@echo "lint" && $(python) -m ruff check --quiet .
 	@echo "types" && $(python) -m mypy
 	@echo "imports" && $(venv)/bin/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-logo
+	@echo "what is written from the code" && $(python) -m infra.describe --check
 	@echo "environment and SQL" && $(python) -m infra.local.check
 
 package: package-lambda package-vercel

@@ -18,6 +18,7 @@ from shared.notifications.types import Category
 from shared.web.access import public
 from shared.web.answers import json_answer
 from shared.web.json_body import read_body
+from shared.web.refused import refuses
 
 # The address has a token in it: nobody is told where the reader came from, and nothing on the page asks anybody else.
 PAGE_HEADERS = MappingProxyType(
@@ -46,6 +47,7 @@ router = APIRouter()
 
 @router.post("/webhooks/resend", openapi_extra=descriptions.RESEND_EVENT, response_class=Response)
 @public
+@refuses(501)
 async def take_event(request: Request) -> Response:
     """Take an event, signed by Resend: what has bounced for good is written to no more."""
     resources = resources_of(request)

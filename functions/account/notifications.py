@@ -17,6 +17,7 @@ from shared.web.answers import json_answer
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.receipts import read_receipt
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -43,6 +44,7 @@ async def change_preferences(request: Request) -> Response:
     "/user/notifications/test", status_code=202, openapi_extra=descriptions.TEST_EMAIL, response_class=Response
 )
 @requires("account:write")
+@refuses(501)
 async def send_test(request: Request) -> Response:
     """Send the owner an e-mail, where this gateway can send any.
 

@@ -13,6 +13,7 @@ from shared.web.access import requires
 from shared.web.answers import json_answer
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -58,6 +59,7 @@ async def show_limits(request: Request) -> Response:
 
 @router.delete("/user/account", status_code=204, openapi_extra=descriptions.DELETE, response_class=Response)
 @requires("account:write")
+@refuses(409)
 async def end_account(request: Request) -> Response:
     """Delete the account: its keys at once, and all that says whose it was; its ledger stays."""
     caller, resources = await enter(request), resources_of(request)

@@ -17,6 +17,7 @@ from shared.web.answers import json_answer
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pagination import list_answer, read_page, write_cursor
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -52,6 +53,7 @@ async def set_switches(request: Request) -> Response:
 
 @router.get("/admin/audit", openapi_extra=descriptions.AUDIT, response_class=Response)
 @requires_admin
+@refuses(404)
 async def list_audit(request: Request) -> Response:
     """List who did what to whom, newest first."""
     resources, admin = await enter(request)
@@ -68,6 +70,7 @@ async def list_audit(request: Request) -> Response:
 
 @router.get("/admin/ledger/check", openapi_extra=descriptions.LEDGER_CHECK, response_class=Response)
 @requires_admin
+@refuses(404)
 async def check_ledger(request: Request) -> Response:
     """Add the books up anew, of one account or of all."""
     resources, admin = await enter(request)

@@ -30,12 +30,14 @@ from shared.web.answers import json_answer
 from shared.web.json_body import read_json_object
 from shared.web.pagination import list_answer, read_page, write_cursor
 from shared.web.receipts import read_idempotency_key
+from shared.web.refused import refuses
 
 router = APIRouter()
 
 
 @router.get("/admin/users", openapi_extra=descriptions.USERS, response_class=Response)
 @requires_admin
+@refuses(404)
 async def list_users(request: Request) -> Response:
     """List accounts, newest first."""
     resources, admin = await enter(request)
@@ -96,6 +98,7 @@ async def give_credit(request: Request) -> Response:
 
 @router.post("/admin/add_credits", openapi_extra=descriptions.ADD_CREDITS, response_class=Response)
 @requires_admin
+@refuses(404)
 async def add_credits(request: Request) -> Response:
     """Do the same for the account that the body names."""
     resources, admin = await enter(request)
@@ -115,6 +118,7 @@ async def give_plan(request: Request) -> Response:
 
 @router.post("/admin/assign-plan", openapi_extra=descriptions.ASSIGN_PLAN, response_class=Response)
 @requires_admin
+@refuses(404)
 async def assign_plan(request: Request) -> Response:
     """Do the same for the account that the body names."""
     resources, admin = await enter(request)

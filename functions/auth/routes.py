@@ -14,6 +14,7 @@ from shared.web.auth import client_address
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.receipts import receipt_maker
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -21,6 +22,7 @@ router = APIRouter()
 @router.post("/auth/privy", openapi_extra=SIGN_IN_OPENAPI, response_class=Response)
 @router.post("/auth", openapi_extra=SIGN_IN_OPENAPI, response_class=Response)
 @public
+@refuses(401, 403, 429, 501)
 async def sign_in_with_privy(request: Request) -> Response:
     """Sign in with a token of Privy's; someone new gets an account and its first key."""
     resources = resources_of(request)

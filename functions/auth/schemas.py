@@ -12,7 +12,7 @@ from shared.core.errors import InvalidRequest
 from shared.core.ids import format_user_id
 from shared.flows.sign_in import Welcome
 from shared.web.errors import invalid_request
-from shared.web.openapi import OnDemand, answer_of, inline_schema
+from shared.web.openapi import OnDemand, answer_of, inline_schema, once
 
 Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_LENGTH)]
 
@@ -47,10 +47,12 @@ class SignInView(msgspec.Struct, kw_only=True):
 
 
 SIGN_IN_OPENAPI = OnDemand(
-    lambda: {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(SignInBody)}}},
-        **answer_of(SignInView),
-    }
+    lambda: once(
+        {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": inline_schema(SignInBody)}}},
+            **answer_of(SignInView),
+        }
+    )
 )
 
 

@@ -18,12 +18,14 @@ from shared.web.access import requires
 from shared.web.answers import json_answer
 from shared.web.json_body import read_json_object
 from shared.web.pagination import list_answer, read_page, write_cursor
+from shared.web.refused import refuses
 
 router = APIRouter()
 
 
 @router.post("/coupons/redeem", openapi_extra=descriptions.REDEEM, response_class=Response)
 @requires("billing:write")
+@refuses(404)
 async def redeem_coupon(request: Request) -> Response:
     """Give the caller what a coupon stands for."""
     caller, codes = await enter(request), _codes_of(request)
@@ -57,6 +59,7 @@ async def show_referral(request: Request) -> Response:
 @router.post("/referral/apply", openapi_extra=descriptions.APPLY_REFERRAL, response_class=Response)
 @router.post("/referral/code", openapi_extra=descriptions.APPLY_REFERRAL, response_class=Response)
 @requires("billing:write")
+@refuses(404)
 async def apply_referral(request: Request) -> Response:
     """Write down by whose code the caller has come."""
     caller, codes = await enter(request), _codes_of(request)

@@ -22,6 +22,7 @@ from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pagination import list_answer, read_page, write_cursor
 from shared.web.receipts import read_idempotency_key, read_receipt
+from shared.web.refused import refuses
 
 router = APIRouter()
 _PAYMENT_ID = re.compile(r"[!-~]{1,255}")
@@ -30,6 +31,7 @@ _PAYMENT_ID = re.compile(r"[!-~]{1,255}")
 @router.post("/billing/checkout", openapi_extra=descriptions.CHECKOUT, response_class=Response)
 @router.post("/api/stripe/checkout", openapi_extra=descriptions.CHECKOUT, response_class=Response)
 @requires("billing:write")
+@refuses(404, 501)
 async def check_out(request: Request) -> Response:
     """Buy credits or a plan, or change the plan."""
     caller = await enter(request)
@@ -45,6 +47,7 @@ async def check_out(request: Request) -> Response:
 
 @router.post("/billing/portal", openapi_extra=descriptions.PORTAL, response_class=Response)
 @requires("billing:write")
+@refuses(501)
 async def visit_portal(request: Request) -> Response:
     """Open Stripe's portal for the account."""
     caller = await enter(request)

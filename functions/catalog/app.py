@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from functions.catalog import rankings, routes
+from functions.catalog import manual_routes, rankings, routes
+from functions.catalog.manual import Manual
 from functions.catalog.resources import CatalogResources
 from shared.catalog.store import Catalog
 from shared.clients.parameter_store import load_environment
@@ -34,6 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         rankings=Rankings(supabase),
         health=HealthRecords(redis, tuple(PROVIDERS), wall_clock_ms),
         redis=redis,
+        manual=Manual.read(),
     )
     try:
         yield
@@ -43,6 +45,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter()
+router.include_router(manual_routes.router)
 router.include_router(routes.router)
 router.include_router(rankings.router)
 app = create_app("catalog", router, lifespan)

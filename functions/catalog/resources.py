@@ -3,6 +3,7 @@
 import msgspec
 from starlette.requests import Request
 
+from functions.catalog.manual import Manual
 from shared.catalog.store import Catalog
 from shared.clients.upstash import UpstashRedis
 from shared.ranking.store import Rankings
@@ -11,12 +12,13 @@ from shared.web.resources import kept_resources
 
 
 class CatalogResources(msgspec.Struct, frozen=True):
-    """The catalog's stores."""
+    """The catalog's stores, and the manual."""
 
     catalog: Catalog
     rankings: Rankings
     health: HealthRecords
     redis: UpstashRedis
+    manual: Manual
 
 
 def resources_of(request: Request) -> CatalogResources:

@@ -41,7 +41,7 @@ class UnknownModel(GatewayError):
     code = "model_not_found"
 
 
-@router.get("/health")
+@router.get("/health", responses={503: {"model": Health, "description": "No request can be served."}})
 @public
 async def read_health(request: Request, response: Response) -> Health:
     """Tell whether requests can be served; each check has its own deadline."""

@@ -13,7 +13,7 @@ from shared.providers.embedding_counts import Input, count_embeddings
 from shared.providers.embeddings import Encoding
 from shared.providers.request_fields import UnpricedField
 from shared.web.errors import invalid_request
-from shared.web.openapi import OnDemand, body_of
+from shared.web.openapi import OnDemand, body_of, once
 from shared.web.routing_fields import MAX_FALLBACKS, ModelName, ProviderField, read_preferences
 
 # source  https://platform.openai.com/docs/api-reference/embeddings/create
@@ -77,7 +77,7 @@ class EmbeddingBody(BaseModel):
     dimensions: Annotated[StrictInt, Field(ge=1, le=MAX_DIMENSIONS)] | None = None
 
 
-EMBEDDING_OPENAPI = OnDemand(lambda: body_of(EmbeddingBody))
+EMBEDDING_OPENAPI = OnDemand(lambda: once(body_of(EmbeddingBody)))
 
 
 def read_embed_request(body: Mapping[str, Any], claim: Claim | None) -> EmbedRequest:

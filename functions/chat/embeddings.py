@@ -11,6 +11,7 @@ from shared.web.access import requires
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pieces import PiecewiseJson
+from shared.web.refused import refuses
 from shared.web.retries import read_claim
 from shared.web.session_names import refuse_session
 
@@ -19,6 +20,7 @@ router = APIRouter()
 
 @router.post("/v1/embeddings", openapi_extra=EMBEDDING_OPENAPI, response_class=Response)
 @requires("inference")
+@refuses(402, 404)
 async def create_embeddings(request: Request) -> Response:
     """Embed texts or tokens: a vector for each."""
     resources = resources_of(request)

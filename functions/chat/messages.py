@@ -18,6 +18,7 @@ from shared.providers.messages.request import to_chat
 from shared.web.access import requires
 from shared.web.context import PathDialect, context_of
 from shared.web.json_body import read_json_object
+from shared.web.refused import refuses
 from shared.web.retries import read_claim
 from shared.web.session_names import refuse_session
 
@@ -29,6 +30,7 @@ router = APIRouter()
 
 @router.post("/v1/messages", openapi_extra=MESSAGES_OPENAPI, response_class=Response, responses=MESSAGES_REFUSALS)
 @requires("inference")
+@refuses(402, 404)
 async def create_message(request: Request) -> Response:
     """Answer a message, whole or as a stream."""
     resources = resources_of(request)

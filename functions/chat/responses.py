@@ -22,6 +22,7 @@ from shared.providers.responses.request import read_references, to_chat
 from shared.web.access import requires
 from shared.web.context import PathDialect, context_of
 from shared.web.json_body import read_json_object
+from shared.web.refused import refuses
 from shared.web.retries import read_claim
 
 DIALECT = PathDialect(path="/v1/responses", error_body=error_body)
@@ -31,6 +32,7 @@ router = APIRouter()
 
 @router.post("/v1/responses", openapi_extra=RESPONSES_OPENAPI, response_class=Response)
 @requires("inference")
+@refuses(402, 404)
 async def create_response(request: Request) -> Response:
     """Answer a response, whole or as a stream."""
     resources = resources_of(request)

@@ -22,7 +22,7 @@ from shared.ledger.types import Claim
 from shared.providers.chat_dialect import ChatDialect
 from shared.providers.dialect import Dialect
 from shared.web.errors import invalid_request
-from shared.web.openapi import OnDemand, body_of
+from shared.web.openapi import OnDemand, body_of, once
 from shared.web.routing_fields import MAX_FALLBACKS, ModelName, ProviderField, read_preferences
 
 MAX_CHOICES = 128
@@ -105,7 +105,7 @@ class ChatBody(_Fields):
     session_id: str | None = None
 
 
-CHAT_OPENAPI = OnDemand(lambda: body_of(ChatBody))
+CHAT_OPENAPI = OnDemand(lambda: once(body_of(ChatBody)))
 
 
 def read_chat_request(

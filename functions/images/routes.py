@@ -11,6 +11,7 @@ from shared.web.access import requires
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.pieces import PiecewiseJson
+from shared.web.refused import refuses
 from shared.web.retries import read_claim
 from shared.web.session_names import refuse_session
 
@@ -20,6 +21,7 @@ router = APIRouter()
 @router.post("/images/generate", openapi_extra=IMAGE_OPENAPI, response_class=Response)
 @router.post("/v1/images/generations", openapi_extra=IMAGE_OPENAPI, response_class=Response)
 @requires("inference")
+@refuses(402, 404)
 async def create_images(request: Request) -> Response:
     """Make images from a prompt."""
     resources = resources_of(request)

@@ -20,7 +20,7 @@ from shared.flows.generate_image import ImageRequest
 from shared.ledger.types import Claim
 from shared.routing.types import DataCollection
 from shared.web.errors import invalid_request
-from shared.web.openapi import OnDemand, body_of
+from shared.web.openapi import OnDemand, body_of, once
 from shared.web.routing_fields import MAX_FALLBACKS, ModelName, ProviderField, read_preferences
 
 MAX_PROMPT_CHARACTERS = 32_000
@@ -76,7 +76,7 @@ class ImageBody(BaseModel):
     stream: StrictBool | None = None
 
 
-IMAGE_OPENAPI = OnDemand(lambda: body_of(ImageBody))
+IMAGE_OPENAPI = OnDemand(lambda: once(body_of(ImageBody)))
 
 
 def read_image_request(body: Mapping[str, Any], claim: Claim | None) -> ImageRequest:

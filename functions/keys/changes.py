@@ -14,6 +14,7 @@ from shared.web.answers import json_answer
 from shared.web.context import context_of
 from shared.web.json_body import read_json_object
 from shared.web.receipts import read_receipt
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -30,6 +31,7 @@ async def make_key(request: Request) -> Response:
 @router.patch("/user/api-keys/{key_id}", openapi_extra=descriptions.UPDATE, response_class=Response)
 @router.put("/user/api-keys/{key_id}", openapi_extra=descriptions.UPDATE, response_class=Response)
 @requires("keys:write")
+@refuses(409)
 async def change_key(request: Request) -> Response:
     """Change the settings that are named, of the key that is named."""
     resources, petition = await _enter(request)

@@ -18,6 +18,7 @@ from shared.web.access import requires, requires_any_key
 from shared.web.answers import json_answer
 from shared.web.context import context_of
 from shared.web.pagination import list_answer, read_page, write_cursor
+from shared.web.refused import refuses
 
 router = APIRouter()
 _DAYS = re.compile(r"\d{1,2}", re.ASCII)
@@ -52,6 +53,7 @@ async def show_usage(request: Request) -> Response:
 
 @router.get("/user/api-keys/audit-logs", openapi_extra=descriptions.AUDIT_LOGS, response_class=Response)
 @requires("keys:read")
+@refuses(404)
 async def list_events(request: Request) -> Response:
     """List who did what to which key, from where; newest first."""
     reader, page = await _reader(request), read_page(request)

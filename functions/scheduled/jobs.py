@@ -34,6 +34,7 @@ class UnknownJob(GatewayError):
 
     status = 404
     code = "unknown_job"
+    advice = "There is no job of this name; the message lists them."
 
 
 async def run_job(resources: ScheduledResources, name: str) -> dict[str, str | int]:

@@ -9,6 +9,7 @@ from functions.scheduled.jobs import run_job
 from functions.scheduled.resources import ScheduledResources, resources_of
 from shared.core.errors import GatewayError, NotConfigured
 from shared.web.access import requires_cron_secret
+from shared.web.refused import refuses
 
 router = APIRouter()
 
@@ -18,6 +19,7 @@ class WrongCronSecret(GatewayError):
 
     status = 401
     code = "wrong_cron_secret"
+    advice = "Jobs are started with the gateway's CRON_SECRET."
     type = "authentication_error"
 
 
@@ -25,6 +27,7 @@ class WrongCronSecret(GatewayError):
 @router.get("/internal/jobs/{name}")
 @router.post("/internal/jobs/{name}")
 @requires_cron_secret
+@refuses(501)
 async def start_job(request: Request, name: str) -> dict[str, str | int]:
     """Run a job and answer when it is done, with what it did."""
     resources = resources_of(request.app)

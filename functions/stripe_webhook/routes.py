@@ -13,6 +13,7 @@ from shared.flows.send_email import send_at_once
 from shared.web.access import public
 from shared.web.answers import json_answer
 from shared.web.json_body import read_body
+from shared.web.refused import refuses
 
 # Stripe's largest events, invoices of many lines, stay far below.
 MAX_EVENT_BYTES = 1024 * 1024
@@ -35,6 +36,7 @@ class EventTooLarge(GatewayError):
 @router.post("/webhooks/stripe", openapi_extra=OPENAPI, response_class=Response)
 @router.post("/api/stripe/webhook", openapi_extra=OPENAPI, response_class=Response)
 @public
+@refuses(501)
 async def take_event(request: Request) -> Response:
     """Take an event, signed by Stripe; 200 says that what it is about is posted."""
     resources = resources_of(request)

@@ -9,6 +9,7 @@ class PreferencesTooLarge(GatewayError):
     """The preferences, with those that were there, take more room than they may."""
 
     code = "preferences_too_large"
+    advice = "The preferences, with those that are kept, take more than 8 KiB; take some away by null."
 
 
 class AccountOwes(GatewayError):
@@ -16,6 +17,7 @@ class AccountOwes(GatewayError):
 
     status = 409
     code = "account_owes"
+    advice = "The account owes what was refunded after it was spent; buy credit for as much, then delete it."
 
 
 def refusal_of(refused: Refused) -> GatewayError | None:

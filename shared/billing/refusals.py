@@ -10,6 +10,7 @@ class AmountOutOfRange(GatewayError):
     """Less or more credit than one purchase may buy."""
 
     code = "amount_out_of_range"
+    advice = "One purchase buys no less and no more credit than the message says; see `GET /plans`."
 
 
 class UnknownPlan(GatewayError):
@@ -17,12 +18,14 @@ class UnknownPlan(GatewayError):
 
     status = 404
     code = "unknown_plan"
+    advice = "No plan of this id; see `GET /plans`."
 
 
 class PlanNotForSale(GatewayError):
     """The plan is not offered, not for this interval, or has no price."""
 
     code = "plan_not_for_sale"
+    advice = "The plan is not offered, or not for this interval; see `GET /plans`."
 
 
 class AlreadyOnPlan(GatewayError):
@@ -30,6 +33,7 @@ class AlreadyOnPlan(GatewayError):
 
     status = 409
     code = "already_on_plan"
+    advice = "The account has just this plan; nothing was charged."
 
 
 class PaymentNotFound(GatewayError):
@@ -37,6 +41,7 @@ class PaymentNotFound(GatewayError):
 
     status = 404
     code = "payment_not_found"
+    advice = "The account has no such payment."
 
 
 class PaymentDisputed(GatewayError):
@@ -44,6 +49,7 @@ class PaymentDisputed(GatewayError):
 
     status = 403
     code = "payment_disputed"
+    advice = "A payment is disputed with the bank, so nothing can be spent; withdraw the dispute, or pay what is owed."
     type = "permission_error"
 
 

@@ -39,6 +39,10 @@ class InvalidToken(GatewayError):
 
     status = 401
     code = "invalid_token"
+    advice = (
+        "The sign-in token is forged, expired, of the wrong kind or for another app; the message says which. Get a "
+        "new one from Privy."
+    )
     type = "authentication_error"
 
     def __init__(self, reason: str = "It was not issued by Privy for this app") -> None:
@@ -52,6 +56,9 @@ class IdentityProviderUnavailable(GatewayError):
 
     status = 503
     code = "identity_provider_unavailable"
+    advice = (
+        "Privy's keys cannot be read at the moment, so the sign-in token cannot be verified; wait for `Retry-After`."
+    )
     type = "server_error"
     is_retryable = True
 

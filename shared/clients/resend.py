@@ -47,6 +47,7 @@ class InvalidSignature(GatewayError):
 
     status = 400
     code = "invalid_signature"
+    advice = "The event is not signed by who should have sent it, or is older than five minutes."
 
     def __init__(self) -> None:
         super().__init__("The signature of this event is not valid, or older than five minutes.")

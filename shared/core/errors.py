@@ -9,13 +9,15 @@ class GatewayError(Exception):
     """A refusal that a customer may read.
 
     status, code and type are the class's; message says what happened and what to do next; param names the
-    request field at fault; headers are added to the answer. is_retryable: waiting seconds may mend it.
+    request field at fault; headers are added to the answer. is_retryable: waiting seconds may mend it. advice: what
+    docs/api.md says of the code, where a customer needs other words than the docstring's first.
     """
 
     status: int = 400
     code: str = "invalid_request"
     type: str = "invalid_request_error"
     is_retryable: bool = False
+    advice: str | None = None
 
     def __init__(self, message: str, *, param: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -27,12 +29,16 @@ class GatewayError(Exception):
 class InvalidRequest(GatewayError):
     """The request is not what the contract says; param names the field."""
 
+    code = "invalid_request"
+    advice = "The request is not as described here; `param` names the field."
+
 
 class StoreUnavailable(GatewayError):
     """Our own storage did not answer as it must; never the customer's fault, so never 401, 402 or 429."""
 
     status = 503
     code = "storage_unavailable"
+    advice = "The gateway's storage did not answer; no provider was called."
     type = "server_error"
     is_retryable = True
 
@@ -48,6 +54,7 @@ class NotConfigured(GatewayError):
 
     status = 501
     code = "not_configured"
+    advice = "The operator has not set up what this needs; the message says what to set."
     type = "server_error"
 
 

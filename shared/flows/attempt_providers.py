@@ -44,6 +44,7 @@ class TimeLimitReached(GatewayError):
 
     status = 504
     code = "time_limit_reached"
+    advice = "The answer took longer than a request may; what arrived of it is charged. Ask for less, or for a stream."
     type = "server_error"
 
     def __init__(self) -> None:
@@ -55,6 +56,10 @@ class AnswerTooLarge(GatewayError):
 
     status = 502
     code = "answer_too_large"
+    advice = (
+        "The provider's answer is larger than is passed on; nothing is charged. Ask for fewer images or "
+        "smaller ones, fewer inputs, or a shorter answer."
+    )
     type = "server_error"
 
     def __init__(self) -> None:

@@ -33,6 +33,7 @@ class PlanChangeInProgress(GatewayError):
 
     status = 409
     code = "plan_change_in_progress"
+    advice = "Another request changes the account's plan; look at `GET /user/plan`, then try again."
     is_retryable = True
 
     def __init__(self) -> None:

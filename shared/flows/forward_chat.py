@@ -21,6 +21,7 @@ class StreamInterrupted(GatewayError):
 
     status = 502
     code = "stream_interrupted"
+    advice = "The provider ended its answer in the middle; what arrived is charged."
     type = "server_error"
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class HoldNotExtended(GatewayError):
 
     status = 503
     code = "hold_not_extended"
+    advice = "A stream has used what was set aside, and storage failed to set aside more; what arrived is charged."
     type = "server_error"
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ class SessionNotFound(GatewayError):
 
     status = 404
     code = "session_not_found"
+    advice = "The account has no such session, or it was deleted."
 
     def __init__(self, param: str = "id") -> None:
         super().__init__(
@@ -22,6 +23,7 @@ class MessageTooLarge(GatewayError):
 
     status = 413
     code = "message_too_large"
+    advice = "A stored message takes at most 256 KiB as JSON; store it in parts."
 
 
 class SessionFull(GatewayError):
@@ -29,6 +31,7 @@ class SessionFull(GatewayError):
 
     status = 409
     code = "session_full"
+    advice = "The session has the most messages that one may have; begin another."
 
 
 class HistoryFull(GatewayError):
@@ -36,6 +39,7 @@ class HistoryFull(GatewayError):
 
     status = 409
     code = "history_full"
+    advice = "The account stores as much as one may; delete sessions."
 
 
 class TooManySessions(GatewayError):
@@ -43,6 +47,7 @@ class TooManySessions(GatewayError):
 
     status = 409
     code = "too_many_sessions"
+    advice = "The account has the most sessions that one may have; delete some."
 
 
 # What a customer reads; the names in braces are the verdict's numbers.

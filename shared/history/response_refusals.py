@@ -9,6 +9,9 @@ class ResponseNotFound(GatewayError):
 
     status = 404
     code = "response_not_found"
+    advice = (
+        "The account has no such stored response: it never was, was not stored, was deleted or has had its 30 days."
+    )
 
     def __init__(self) -> None:
         super().__init__(
@@ -24,6 +27,10 @@ class PreviousResponseNotFound(GatewayError):
     """
 
     code = "previous_response_not_found"
+    advice = (
+        "`previous_response_id`, or a response that it continues, is not stored any more; send the whole conversation "
+        "as `input`."
+    )
 
     def __init__(self, message: str) -> None:
         super().__init__(message, param="previous_response_id")
@@ -33,6 +40,10 @@ class ConversationTooLarge(GatewayError):
     """What is named of stored responses is more than is read at once."""
 
     code = "conversation_too_large"
+    advice = (
+        "What a request names of stored responses is more than 16 MiB before it is packed, or more than 1,000 in a "
+        "row; begin a new conversation."
+    )
 
     def __init__(self) -> None:
         super().__init__(

@@ -9,6 +9,7 @@ class KeyNotFound(GatewayError):
 
     status = 404
     code = "key_not_found"
+    advice = "The account has no such key, or it was revoked."
 
     def __init__(self) -> None:
         super().__init__(
@@ -22,6 +23,7 @@ class KeyExceedsYours(GatewayError):
 
     status = 403
     code = "key_exceeds_yours"
+    advice = "The key may do more than yours; call with one that may as much, or as someone signed in."
     type = "permission_error"
 
 
@@ -30,12 +32,14 @@ class KeyNameTaken(GatewayError):
 
     status = 409
     code = "key_name_taken"
+    advice = "A live key of the account has this name."
 
 
 class KeyEnvironmentFixed(GatewayError):
     """A key's secret says its environment, so that it cannot be another."""
 
     code = "key_environment_fixed"
+    advice = "A key's environment never changes; make another key."
 
 
 class TooManyKeys(GatewayError):
@@ -43,6 +47,7 @@ class TooManyKeys(GatewayError):
 
     status = 409
     code = "too_many_keys"
+    advice = "The account has the most keys that one may have; revoke one."
 
 
 class TooManyOldSecrets(GatewayError):
@@ -50,6 +55,7 @@ class TooManyOldSecrets(GatewayError):
 
     status = 409
     code = "too_many_old_secrets"
+    advice = "Too many secrets from before still work for the key; rotate it with `overlap_hours` 0."
 
 
 class NoSecretToCollect(GatewayError):
@@ -57,6 +63,7 @@ class NoSecretToCollect(GatewayError):
 
     status = 409
     code = "no_secret_to_collect"
+    advice = "No new secret waits for the key; rotate it."
 
     def __init__(self) -> None:
         super().__init__(
@@ -70,6 +77,7 @@ class SecretCannotBeOpened(GatewayError):
 
     status = 409
     code = "secret_cannot_be_opened"
+    advice = "The secret that waits was sealed under a secret that the gateway has no more; rotate the key."
 
     def __init__(self) -> None:
         super().__init__(

@@ -29,6 +29,7 @@ class InvalidApiKey(GatewayError):
 
     status = 401
     code = "invalid_api_key"
+    advice = "The key is mistyped, revoked, expired or unknown."
     type = "authentication_error"
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class MissingApiKey(GatewayError):
 
     status = 401
     code = "missing_api_key"
+    advice = "Send a key."
     type = "authentication_error"
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ class SignInRequired(GatewayError):
 
     status = 401
     code = "sign_in_required"
+    advice = "The access token is Privy's, and its owner has no account here; sign in by `POST /auth/privy`."
     type = "authentication_error"
 
     def __init__(self) -> None:
@@ -22,6 +23,7 @@ class AccountSuspended(GatewayError):
 
     status = 403
     code = "account_suspended"
+    advice = "Contact support."
     type = "permission_error"
 
 
@@ -38,6 +40,7 @@ class DomainNotAllowed(GatewayError):
 
     status = 403
     code = "domain_not_allowed"
+    advice = "The key is bound to other origins."
     type = "permission_error"
 
 
@@ -46,6 +49,7 @@ class MissingScope(GatewayError):
 
     status = 403
     code = "missing_scope"
+    advice = "The key lacks the scope; use another."
     type = "permission_error"
 
 
@@ -62,6 +66,7 @@ class KeyRequestsExhausted(GatewayError):
 
     status = 429
     code = "key_requests_exhausted"
+    advice = "The key has made all its requests."
     type = "insufficient_quota"
 
 

@@ -1,6 +1,7 @@
 """The ledger's refusals as a customer reads them: each names what to do next."""
 
 import uuid
+from types import MappingProxyType
 
 from shared.core.errors import GatewayError
 from shared.core.ids import GenerationId, format_generation_id
@@ -10,7 +11,6 @@ from shared.ledger.types import Output
 
 # Most answers take seconds; a client that asks each second would use up its requests per minute.
 IN_PROGRESS_RETRY_S = "2"
-_QUOTAS = tuple(f"{period}_{unit}_exhausted" for period in ("day", "month") for unit in ("requests", "tokens"))
 
 
 class ModelNotFound(GatewayError):
@@ -18,6 +18,7 @@ class ModelNotFound(GatewayError):
 
     status = 404
     code = "model_not_found"
+    advice = "No such model; see `GET /v1/models`."
 
 
 class NoProviderAvailable(GatewayError):
@@ -25,24 +26,28 @@ class NoProviderAvailable(GatewayError):
 
     status = 404
     code = "no_provider_available"
+    advice = "No provider that the request allows has a price for the model; relax `provider`."
 
 
 class ImagesNotSupported(GatewayError):
     """The model takes no images."""
 
     code = "images_not_supported"
+    advice = "The model takes no images; choose one that does."
 
 
 class ModelNotForThis(GatewayError):
     """The model exists, but does not make what this path is for."""
 
     code = "model_not_for_this"
+    advice = "The model does not make what this path is for; the message names the path of what it makes."
 
 
 class ImageVariantNotOffered(GatewayError):
     """Nobody offers the model's images in this size and quality."""
 
     code = "image_variant_not_offered"
+    advice = "Nobody offers the model's images in this size and quality; the message lists those offered."
 
 
 class InsufficientCredits(GatewayError):
@@ -50,6 +55,7 @@ class InsufficientCredits(GatewayError):
 
     status = 402
     code = "insufficient_credits"
+    advice = "The balance does not cover what the request may cost; the message has both numbers."
     type = "insufficient_quota"
 
 
@@ -58,6 +64,7 @@ class KeySpendLimitReached(GatewayError):
 
     status = 402
     code = "key_spend_limit_reached"
+    advice = "The key's own limit does not cover it; raise the limit."
     type = "insufficient_quota"
 
 
@@ -67,9 +74,40 @@ class QuotaExhausted(GatewayError):
     status = 429
     type = "insufficient_quota"
 
-    def __init__(self, code: str, message: str, *, retry_after_s: int) -> None:
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
-        self.code = code
+
+
+class DayRequestsExhausted(QuotaExhausted):
+    """The plan's requests of the day (UTC) are used up."""
+
+    code = "day_requests_exhausted"
+
+
+class DayTokensExhausted(QuotaExhausted):
+    """The plan's tokens of the day are used up."""
+
+    code = "day_tokens_exhausted"
+
+
+class MonthRequestsExhausted(QuotaExhausted):
+    """The plan's requests of the month are used up."""
+
+    code = "month_requests_exhausted"
+
+
+class MonthTokensExhausted(QuotaExhausted):
+    """The plan's tokens of the month are used up."""
+
+    code = "month_tokens_exhausted"
+
+
+_QUOTAS = MappingProxyType(
+    {
+        quota.code: quota
+        for quota in (DayRequestsExhausted, DayTokensExhausted, MonthRequestsExhausted, MonthTokensExhausted)
+    }
+)
 
 
 class GenerationIdTaken(GatewayError):
@@ -77,6 +115,7 @@ class GenerationIdTaken(GatewayError):
 
     status = 409
     code = "generation_id_taken"
+    advice = "Send the request again."
 
 
 class GenerationNotFound(GatewayError):
@@ -84,6 +123,7 @@ class GenerationNotFound(GatewayError):
 
     status = 404
     code = "generation_not_found"
+    advice = "The account has no such generation; `X-Generation-Id` of an answer names one."
 
 
 class IdempotencyInProgress(GatewayError):
@@ -91,6 +131,7 @@ class IdempotencyInProgress(GatewayError):
 
     status = 409
     code = "idempotency_in_progress"
+    advice = "The same request is still being answered; wait for `Retry-After`."
     is_retryable = True
 
 
@@ -99,6 +140,7 @@ class IdempotencyKeyReused(GatewayError):
 
     status = 409
     code = "idempotency_key_reused"
+    advice = "The key came before with another request; use a new one for each."
 
 
 class AnswerNotStored(GatewayError):
@@ -106,6 +148,9 @@ class AnswerNotStored(GatewayError):
 
     status = 409
     code = "answer_not_stored"
+    advice = (
+        "The request was answered and charged before, and its answer was not kept; the message names the generation."
+    )
 
 
 # How to ask for what costs less.
@@ -212,8 +257,7 @@ def extension_error(refused: Refused) -> GatewayError:
 
 def _quota_refusal(refused: Refused) -> GatewayError:
     period, unit, _ = refused.code.split("_")
-    return QuotaExhausted(
-        refused.code,
+    return _QUOTAS[refused.code](
         f"The plan's {refused.numbers['limit']} {unit} per {period} are used up. "
         f"They start anew with the next {period} (UTC); a larger plan has more.",
         retry_after_s=int(refused.numbers["retry_after_s"]),

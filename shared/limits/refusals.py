@@ -15,6 +15,7 @@ class RateLimited(GatewayError):
 
     status = 429
     code = "rate_limit_requests"
+    advice = "Requests per minute of the key or account; wait for `Retry-After`."
     type = "rate_limit_error"
     is_retryable = True
 
@@ -27,12 +28,14 @@ class TokensLimited(RateLimited):
     """Too many tokens within a minute, those reserved by requests under way included."""
 
     code = "rate_limit_tokens"
+    advice = "Tokens per minute; wait for `Retry-After`."
 
 
 class RequestExceedsTokenLimit(TokensLimited):
     """The request alone reserves more tokens than a minute allows, so it never fits."""
 
     code = "request_exceeds_token_limit"
+    advice = "The request alone needs more tokens than a minute allows; lower `max_tokens`."
     is_retryable = False
 
 
@@ -40,12 +43,14 @@ class ConcurrencyLimited(RateLimited):
     """Too many requests under way at once."""
 
     code = "concurrency_limit"
+    advice = "Too many requests at once; wait until one ends."
 
 
 class AddressLimited(RateLimited):
     """Too many keys that nobody has seen from one network address; the defence against guessing."""
 
     code = "rate_limit_address"
+    advice = "Too many new keys from one address."
 
 
 class Excess(msgspec.Struct, frozen=True):

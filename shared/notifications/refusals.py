@@ -9,6 +9,7 @@ class NoEmailAddress(GatewayError):
 
     status = 409
     code = "no_email_address"
+    advice = "The account has no e-mail address; sign in with an identity token that has one."
 
 
 class EmailAddressBounced(GatewayError):
@@ -16,6 +17,7 @@ class EmailAddressBounced(GatewayError):
 
     status = 409
     code = "email_address_bounced"
+    advice = "Mail to the account's address comes back or was reported as unwanted; sign in with another."
 
 
 class TestEmailTooSoon(GatewayError):
@@ -24,6 +26,7 @@ class TestEmailTooSoon(GatewayError):
     __test__ = False
     status = 429
     code = "test_email_too_soon"
+    advice = "A test e-mail is sent once a minute; wait for `Retry-After`."
     type = "rate_limit_error"
     is_retryable = True
 

@@ -9,6 +9,10 @@ class AdminRequired(GatewayError):
 
     status = 403
     code = "admin_required"
+    advice = (
+        "For whoever operates the gateway: `ADMIN_API_KEY`, or an admin who is signed in or has a live key with "
+        "every scope."
+    )
     type = "permission_error"
 
 
@@ -17,6 +21,7 @@ class InferenceStopped(GatewayError):
 
     status = 503
     code = "inference_stopped"
+    advice = "The operator has stopped all models for now; nothing was charged."
     type = "server_error"
 
 
@@ -25,6 +30,7 @@ class TrialsStopped(GatewayError):
 
     status = 503
     code = "trials_stopped"
+    advice = "No trials are given at the moment; try later."
     type = "server_error"
 
 
@@ -33,6 +39,7 @@ class TrialsPaused(GatewayError):
 
     status = 503
     code = "trials_paused"
+    advice = "Who is on a trial is answered by no model now; buy credits, or try later."
     type = "server_error"
 
 
@@ -41,6 +48,7 @@ class UserNotFound(GatewayError):
 
     status = 404
     code = "user_not_found"
+    advice = "There is no such account; see `GET /admin/users`."
 
 
 class AccountDeleted(GatewayError):
@@ -55,12 +63,14 @@ class LastAdmin(GatewayError):
 
     status = 409
     code = "last_admin"
+    advice = "Nobody else is an admin; make somebody one first."
 
 
 class ZeroAmount(GatewayError):
     """Nothing would be given or taken."""
 
     code = "zero_amount"
+    advice = "Nothing would be given or taken; say how much."
 
 
 class CouponExists(GatewayError):
@@ -68,6 +78,7 @@ class CouponExists(GatewayError):
 
     status = 409
     code = "coupon_exists"
+    advice = "There is a coupon of this code; choose another."
 
 
 class CouponNotFound(GatewayError):
@@ -75,6 +86,7 @@ class CouponNotFound(GatewayError):
 
     status = 404
     code = "coupon_not_found"
+    advice = "There is no such coupon; see `GET /admin/coupons`."
 
 
 class CouponRedeemedMore(GatewayError):
@@ -82,12 +94,14 @@ class CouponRedeemedMore(GatewayError):
 
     status = 409
     code = "coupon_redeemed_more"
+    advice = "The coupon was redeemed more often already; to stop it, set `is_active` to false."
 
 
 class CouponNeverLive(GatewayError):
     """The coupon would end before it begins."""
 
     code = "coupon_never_live"
+    advice = "The coupon would end before it begins; change `live_from` or `expires_at`."
 
 
 class DeadLetterNotFound(GatewayError):
@@ -95,6 +109,7 @@ class DeadLetterNotFound(GatewayError):
 
     status = 404
     code = "dead_letter_not_found"
+    advice = "There is no such record; see `GET /admin/dead-letters`."
 
 
 class DeadLetterResolved(GatewayError):
@@ -102,6 +117,7 @@ class DeadLetterResolved(GatewayError):
 
     status = 409
     code = "dead_letter_resolved"
+    advice = "The record was tried again already; it stands open again if that fails."
 
 
 class DeadLetterStays(GatewayError):
@@ -109,6 +125,7 @@ class DeadLetterStays(GatewayError):
 
     status = 409
     code = "dead_letter_stays"
+    advice = "What the record is about cannot be read any more, or was done meanwhile."
 
 
 class OfferNotFound(GatewayError):
@@ -116,6 +133,7 @@ class OfferNotFound(GatewayError):
 
     status = 404
     code = "offer_not_found"
+    advice = "The provider does not offer the model; see `GET /admin/models`."
 
 
 class OfferHasNoPrice(GatewayError):
@@ -123,6 +141,7 @@ class OfferHasNoPrice(GatewayError):
 
     status = 409
     code = "offer_has_no_price"
+    advice = "The provider offers images alone of the model; their prices follow its markup."
 
 
 class PriceNotPending(GatewayError):
@@ -130,6 +149,7 @@ class PriceNotPending(GatewayError):
 
     status = 409
     code = "price_not_pending"
+    advice = "Another price waits by now, or none; look at `GET /admin/models` again."
 
 
 class ProviderNotFound(GatewayError):
@@ -137,6 +157,7 @@ class ProviderNotFound(GatewayError):
 
     status = 404
     code = "provider_not_found"
+    advice = "There is no such provider; see `GET /admin/providers`."
 
 
 # The names in braces are the verdict's numbers.

@@ -70,6 +70,7 @@ class ProviderRateLimited(GatewayError):
 
     status = 429
     code = "provider_rate_limited"
+    advice = "Every provider of the model limits us; wait for `Retry-After`."
     type = "rate_limit_error"
     is_retryable = True
 
@@ -88,6 +89,7 @@ class ProviderUnavailable(GatewayError):
 
     status = 502
     code = "provider_unavailable"
+    advice = "The provider failed or could not be reached."
     type = "server_error"
     is_retryable = True
 
@@ -106,6 +108,7 @@ class ProviderAccountProblem(GatewayError):
 
     status = 502
     code = "provider_account_problem"
+    advice = "The provider does not serve this gateway; not about your key."
     type = "server_error"
 
 
@@ -113,12 +116,14 @@ class ProviderRejectedRequest(GatewayError):
     """The provider does not accept the request as it is."""
 
     code = "provider_rejected_request"
+    advice = "The provider does not accept the request; check that the model supports every field."
 
 
 class ContextLengthExceeded(GatewayError):
     """Prompt and answer together do not fit the model."""
 
     code = "context_length_exceeded"
+    advice = "Prompt and answer do not fit the model; shorten one of them."
 
 
 class ContentFiltered(GatewayError):

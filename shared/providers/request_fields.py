@@ -22,6 +22,7 @@ class UnpricedField(GatewayError):
     """The request asks for something that costs extra or is routed elsewhere, and that has no price here."""
 
     code = "unsupported_parameter"
+    advice = "A field costs extra or reroutes and has no price here; leave it out."
 
 
 class FieldRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ class PersonUnknown(GatewayError):
 
     status = 403
     code = "person_unknown"
+    advice = "The account was made without a sign-in; sign in, and ask for it there."
     type = "permission_error"
 
 
@@ -17,6 +18,7 @@ class VerifiedEmailRequired(GatewayError):
 
     status = 403
     code = "verified_email_required"
+    advice = "Sign in with an identity token that has a verified e-mail address."
     type = "permission_error"
 
 
@@ -25,6 +27,7 @@ class TrialAlreadyUsed(GatewayError):
 
     status = 409
     code = "trial_already_used"
+    advice = "A person has one trial, whichever account it was in; buy credits or a plan."
 
 
 class UnknownCoupon(GatewayError):
@@ -32,6 +35,7 @@ class UnknownCoupon(GatewayError):
 
     status = 404
     code = "unknown_coupon"
+    advice = "There is no such coupon, or not now; check how it is written."
 
 
 class CouponExpired(GatewayError):
@@ -53,6 +57,7 @@ class CouponAlreadyRedeemed(GatewayError):
 
     status = 409
     code = "coupon_already_redeemed"
+    advice = "A person redeems a coupon once, whichever account it was in."
 
 
 class UnknownReferralCode(GatewayError):
@@ -60,6 +65,7 @@ class UnknownReferralCode(GatewayError):
 
     status = 404
     code = "unknown_referral_code"
+    advice = "The code is nobody's; check how it is written."
 
 
 class OwnReferralCode(GatewayError):
@@ -67,6 +73,7 @@ class OwnReferralCode(GatewayError):
 
     status = 409
     code = "own_referral_code"
+    advice = "The code is your own; give it to somebody else."
 
 
 class ReferralAlreadyApplied(GatewayError):
@@ -74,6 +81,7 @@ class ReferralAlreadyApplied(GatewayError):
 
     status = 409
     code = "referral_already_applied"
+    advice = "A person comes by one referral code, once."
 
 
 class ReferralMutual(GatewayError):
@@ -81,6 +89,7 @@ class ReferralMutual(GatewayError):
 
     status = 409
     code = "referral_mutual"
+    advice = "You have brought the code's owner yourself; he cannot bring you."
 
 
 class ReferralTooLate(GatewayError):
@@ -88,6 +97,7 @@ class ReferralTooLate(GatewayError):
 
     status = 409
     code = "referral_too_late"
+    advice = "A referral code counts before the first purchase."
 
 
 def refusal_of(refused: Refused) -> GatewayError | None:

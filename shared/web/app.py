@@ -13,6 +13,7 @@ from shared.web.context import PathDialect
 from shared.web.errors import install_error_handlers
 from shared.web.middleware import BodyLimit, BugAnswer, RequestContext
 from shared.web.openapi import REFUSALS, describe_access
+from shared.web.refused import describe_refusals
 from shared.web.request_metrics import RequestMetrics
 from shared.web.under_way import Lifespan, RequestsUnderWay
 
@@ -39,9 +40,12 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the description of every route."""
-        description = super().openapi()
-        describe_access(description, every_route(self.routes))
-        return description
+        if self.openapi_schema is None:
+            description = super().openapi()
+            describe_access(description, every_route(self.routes))
+            describe_refusals(description, every_route(self.routes))
+            self.openapi_schema = description
+        return self.openapi_schema
 
 
 def create_app(group: str, router: APIRouter, lifespan: Lifespan, dialects: Sequence[PathDialect] = ()) -> FastAPI:

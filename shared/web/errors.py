@@ -20,6 +20,7 @@ class UnknownPath(GatewayError):
 
     status = 404
     code = "unknown_path"
+    advice = "Nothing is served there."
 
 
 class MethodNotAllowed(GatewayError):
@@ -27,6 +28,7 @@ class MethodNotAllowed(GatewayError):
 
     status = 405
     code = "method_not_allowed"
+    advice = "The path is served with another method."
 
 
 class InternalError(GatewayError):
@@ -34,6 +36,7 @@ class InternalError(GatewayError):
 
     status = 500
     code = "internal_error"
+    advice = "A bug of ours; quote the request id."
     type = "server_error"
 
 

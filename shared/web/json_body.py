@@ -20,6 +20,7 @@ class BodyTimedOut(GatewayError):
 
     status = 408
     code = "request_timeout"
+    advice = "The request's body did not arrive in time; send it again."
     is_retryable = True
 
     def __init__(self) -> None:

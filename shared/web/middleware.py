@@ -23,6 +23,7 @@ class BodyTooLarge(GatewayError):
 
     status = 413
     code = "request_too_large"
+    advice = "Bodies end at 4 MiB."
 
     def __init__(self) -> None:
         super().__init__(

@@ -29,7 +29,14 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "A refusal, in OpenAI's envelope.",
         "content": {
-            "application/json": {"schema": {"type": "object", "required": ["error"], "properties": {"error": _ERROR}}}
+            "application/json": {
+                "schema": {
+                    "title": "Refusal",
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {"error": _ERROR},
+                }
+            }
         },
     }
 }
@@ -38,6 +45,11 @@ PAGE_PARAMETERS: list[dict[str, Any]] = [
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}},
     {"name": "after", "in": "query", "schema": {"type": "string"}},
 ]
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 _SCHEMES: dict[str, dict[str, str]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a Privy access token."},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key."},
@@ -104,6 +116,11 @@ def list_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 def body_of(model: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
     """Describe an endpoint that takes this model as JSON."""
     return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": inline_schema(model)}}}}
+
+
+def once(description: dict[str, Any]) -> dict[str, Any]:
+    """Describe an endpoint that does once what comes again with its Idempotency-Key."""
+    return {**description, "parameters": [IDEMPOTENCY_KEY, *description.get("parameters", ())]}
 
 
 def describe_access(description: dict[str, Any], routes: Iterable[BaseRoute]) -> None:

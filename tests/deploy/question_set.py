@@ -59,6 +59,8 @@ def _public_questions() -> Iterator[Question]:
     yield Question("another's ranking, where none is imported", "GET", "/ranking/models?source=openrouter&period=month")
     yield Question("no place of a ranking", "GET", "/ranking/apps?limit=0")
     yield Question("readiness", "GET", "/healthz")
+    yield Question("the description of all functions", "GET", "/openapi.json")
+    yield Question("the page that shows it", "GET", "/docs")
     yield Question("unknown path", "GET", "/v1/none")
     yield Question("the root", "GET", "/")
     yield Question("an unknown path with a body", "POST", "/none", JSON, {"a": 1})

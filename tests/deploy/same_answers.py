@@ -53,7 +53,7 @@ JOB = ANY | {
 # A test's model has a name of its own, which the provider and a test key's echo repeat.
 MODEL_NAME = re.compile(r"(?<=key=)[0-9a-f]{12}|(?<=test/)[0-9a-f]{12}")
 SAME_HEADERS = re.compile(
-    r"content-type|content-disposition|cache-control|retry-after|www-authenticate|allow|x-should-retry|x-provider"
+    r"content-type|content-disposition|content-security-policy|cache-control|retry-after|www-authenticate|allow|x-should-retry|x-provider"
     r"|idempotent-replayed|access-control-.*|x-ratelimit-limit-.*"
 )
 # API Gateway hands some headers on under a name of its own.

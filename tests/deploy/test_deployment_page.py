@@ -1,4 +1,4 @@
-"""docs/deployment.md agrees with what it describes: tools, variables, sources of addresses, the manifest."""
+"""docs/deployment.md and environment.md agree with what they describe: tools, variables, addresses, the manifest."""
 
 import json
 import re
@@ -19,6 +19,7 @@ from tests.deploy.dockerfile import read_dockerfile
 from tests.infra.aws.serverless import resources
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text()
+ENVIRONMENT_PAGE = (ROOT / "docs" / "environment.md").read_text()
 TOOL = re.compile(r"npx (\w+)(?:@(\S+))?")
 LISTED_VARIABLE = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -59,15 +60,15 @@ class Noting(dict[str, str]):
         return super().get(name, default)
 
 
-def _table(heading: str) -> list[list[str]]:
-    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+def _table(heading: str, page: str = PAGE) -> list[list[str]]:
+    section = page.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not row.startswith("|---")]
 
 
 def _column(group: str) -> dict[str, str]:
     """What the table of variables says for one function, by variable."""
-    header, *rows = _table("The variables")
+    header, *rows = _table("Which function reads it", ENVIRONMENT_PAGE)
     at = header.index(group)
     return {name: row[at] for row in rows for name in re.findall(r"`([A-Z_]+)`", row[0])}
 
@@ -110,8 +111,8 @@ def _needed_by(group: str) -> Iterator[str]:
 
 
 def test_the_table_has_a_column_for_every_function_and_no_other() -> None:
-    header, *_ = _table("The variables")
-    assert sorted(header) == sorted(["variable", *GROUPS, ""])
+    header, *_ = _table("Which function reads it", ENVIRONMENT_PAGE)
+    assert sorted(header) == sorted(["variable", *GROUPS])
 
 
 def test_the_page_counts_the_alarms_that_are_there() -> None:

@@ -1,6 +1,7 @@
 """docs/api.md lists every refusal that the code can make, as it makes it."""
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import functions
 import shared
+from infra.describe.__main__ import DOCUMENT
 from shared.core.errors import GatewayError
 from shared.ledger.refusals import QuotaExhausted
 
@@ -44,14 +46,14 @@ def refusals() -> dict[str, tuple[int, bool]]:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     own = {one for one in subclasses(GatewayError) if one.__module__.startswith(("shared.", "functions."))}
+    # It has no code of its own: its four subclasses have.
     return {one.code: (one.status, one.is_retryable) for one in own - {QuotaExhausted} if one.code not in OF_JOBS}
 
 
 def test_every_refusal_of_the_code_is_documented_with_its_status_and_retry() -> None:
-    quotas = {code: entry for code, entry in documented().items() if re.match(r"(day|month)_", code)}
     # The platform's own, which no code of ours raises: infra/aws/refusals.yml.
     platform = {"gateway_overloaded": documented()["gateway_overloaded"]}
-    assert documented() == refusals() | quotas | platform
+    assert documented() == refusals() | platform
 
 
 def test_every_refusal_of_the_ledger_is_documented_with_its_status() -> None:
@@ -65,3 +67,26 @@ def test_every_refusal_of_the_ledger_is_documented_with_its_status() -> None:
 def test_the_four_quotas_are_documented_as_not_worth_a_retry() -> None:
     quotas = [f"{period}_{unit}_exhausted" for period in ("day", "month") for unit in ("requests", "tokens")]
     assert [documented()[code] for code in quotas] == [(429, False)] * 4
+
+
+HAND_WRITTEN = re.compile(
+    r"^\| ((?:GET|POST|PUT|PATCH|DELETE)(?:, (?:PUT|POST|PATCH))*) (/\S+) \|(.*)\|$", re.MULTILINE
+)
+SCOPE = re.compile(r" `([a-z]+:[a-z]+)` ")
+
+
+def test_the_routes_of_the_prose_are_there_with_the_scope_that_it_says() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    prose = text.split("<!-- routes", 1)[0]
+    paths = json.loads(DOCUMENT.read_text())["paths"]
+    by_shape = {re.sub(r"\{\w+\}", "{}", path): operations for path, operations in paths.items()}
+    told = HAND_WRITTEN.findall(prose)
+    assert len(told) > 40
+    compared = 0
+    for methods, path, rest in told:
+        for method in methods.split(", "):
+            operation = by_shape[re.sub(r"\{\w+\}", "{}", path)][method.lower()]
+            said = SCOPE.findall(rest.split("|")[-2]) if "|" in rest else []
+            assert said in ([], [operation.get("x-scope")]), f"{method} {path}"
+            compared += len(said)
+    assert compared > 30

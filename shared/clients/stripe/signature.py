@@ -13,6 +13,7 @@ class InvalidSignature(GatewayError):
     """The delivery was not signed with a secret of ours, or too long ago."""
 
     code = "invalid_signature"
+    advice = "The event is not signed by who should have sent it, or is older than five minutes."
 
     def __init__(self) -> None:
         super().__init__("The signature is not valid, or older than five minutes: this is for Stripe alone.")

@@ -33,6 +33,10 @@ class PaymentsUnavailable(GatewayError):
 
     status = 503
     code = "payments_unavailable"
+    advice = (
+        "The payment provider did not answer; wait for `Retry-After`. With the same Idempotency-Key nothing is done "
+        "twice."
+    )
     type = "server_error"
     is_retryable = True
 
@@ -50,6 +54,7 @@ class StripeRefused(GatewayError):
 
     status = 502
     code = "payments_refused"
+    advice = "The payment provider refused what the gateway asked; nothing was charged. Write to support."
     type = "server_error"
 
     def __init__(self, reason: str, about: str | None = None) -> None:

@@ -22,6 +22,10 @@ class ThreadUnsupported(UnpricedField):
     """
 
     code = "thread_unsupported_request"
+    advice = (
+        "A Messages request names a `thread`; conversations are not held here, send all messages. Anthropic's clients "
+        "do so by themselves."
+    )
 
 
 class MessageField(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""What is written from the code: one OpenAPI file of all functions, and the tables of docs/."""
