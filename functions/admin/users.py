@@ -55,6 +55,7 @@ async def list_users(request: Request) -> Response:
 @router.post("/admin/users", status_code=201, openapi_extra=descriptions.PROVISION, response_class=Response)
 @router.post("/admin/create", status_code=201, openapi_extra=descriptions.PROVISION, response_class=Response)
 @requires_admin
+@refuses(404)
 async def make_user(request: Request) -> Response:
     """Make an account for somebody who never signs in here, with its first key."""
     resources, admin = await enter(request)

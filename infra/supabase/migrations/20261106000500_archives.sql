@@ -9,7 +9,7 @@ create table gateway.archive_parts (
     sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
     size_bytes   bigint not null check (size_bytes > 0),
     rows         int not null check (rows >= 0),
-    amount_nanos numeric not null,
+    amount_nanos bigint not null,
     last_at      timestamptz,
     last_id      text,
     is_last      boolean not null,
@@ -86,7 +86,7 @@ begin
 end $$;
 comment on function gateway.archived_rows is 'Rows of a month in their order, those after a place: each as a line of JSON, times in UTC.';
 
-create type gateway.archive_part as (lines text, rows int, amount_nanos numeric, last_at timestamptz, last_id text, is_last boolean);
+create type gateway.archive_part as (lines text, rows int, amount_nanos bigint, last_at timestamptz, last_id text, is_last boolean);
 
 create function gateway.read_part(p_place gateway.archive_place, p_limit int) returns gateway.archive_part
 language sql stable
@@ -99,7 +99,7 @@ as $$
     kept as (select * from found where number <= p_limit),
     final as (select * from kept order by number desc limit 1)
     select coalesce((select string_agg(line || E'\n', '' order by number) from kept), ''), (select count(*)::int from kept),
-           (select coalesce(sum(amount_nanos), 0) from kept), (select at from final), (select id from final),
+           (select coalesce(sum(amount_nanos), 0)::bigint from kept), (select at from final), (select id from final),
            coalesce((select count from final), 0) <= p_limit
 $$;
 
