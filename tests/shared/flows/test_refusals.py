@@ -13,8 +13,6 @@ NEVER_SHOWN = {
     "hold_ended",
     "hold_voided",
     "unknown_account",
-    "zero_amount",
-    "account_deleted",
     "response_not_stored",
     # Said by the limiter and by admission alike, in the words of shared.keys.
     InvalidApiKey.code,
@@ -41,11 +39,14 @@ NUMBERS: dict[str, int | str] = {
     "max_cents": 500_000,
     "messages": 200_000,
     "size_bytes": 268_435_456,
+    "code": "SPRING",
+    "redemptions": 3,
+    "provider": "openrouter",
 }
 # Those that mend themselves by waiting.
 RETRYABLE = {"idempotency_in_progress", "test_email_too_soon"}
 # A message that shows a line to be sent.
-SHOWN_BRACES = ("{id}", '{"identity_token": "..."}')
+SHOWN_BRACES = ("{id}", '{"role": "admin"}', '{"identity_token": "..."}')
 
 
 def _codes_in_sql() -> dict[str, int]:
