@@ -16,9 +16,9 @@ MAX_LIMIT = 100
 _LARGEST_ID = 2**63 - 1
 _LIMIT = re.compile(r"\d{1,5}", re.ASCII)
 _ID = re.compile(r"\d{1,19}", re.ASCII)
-# What a cursor says: printable, and no longer than any place in a list takes to name.
-_PLACE = re.compile(r"[ -~]{1,120}", re.ASCII)
-_CURSOR = re.compile(r"[A-Za-z0-9_-]{2,160}", re.ASCII)
+# What a cursor says: printable, and no longer than any place in a list takes to name; the longest are ids of models.
+_PLACE = re.compile(r"[ -~]{1,200}", re.ASCII)
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{2,267}", re.ASCII)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def write_cursor(place: int | str) -> str:
     """
     text = str(place)
     if not _PLACE.fullmatch(text):
-        raise ValueError("a place in a list is named by 1 to 120 printable ASCII characters")
+        raise ValueError("a place in a list is named by 1 to 200 printable ASCII characters")
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 

@@ -34,7 +34,7 @@ def test_an_id_comes_back_from_its_cursor(place: int) -> None:
     assert page_of({"after": write_cursor(place)}).after_id == place
 
 
-@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=120))
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=200))
 def test_a_place_comes_back_from_its_cursor(place: str) -> None:
     cursor = write_cursor(place)
     assert cursor.isascii() and "=" not in cursor
@@ -58,13 +58,13 @@ def test_a_cursor_of_another_list_is_refused_where_ids_are_meant(place: str) -> 
     assert refusal.value.param == "after"
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff\xfe", "é".encode(), b"x" * 121])
+@pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff\xfe", "é".encode(), b"x" * 201])
 def test_a_cursor_that_we_did_not_write_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         page_of({"after": base64.urlsafe_b64encode(raw).rstrip(b"=").decode()})
 
 
-@pytest.mark.parametrize("place", ["", "é", "x" * 121, "a\nb"])
+@pytest.mark.parametrize("place", ["", "é", "x" * 201, "a\nb"])
 def test_a_place_that_could_not_be_read_again_is_not_written(place: str) -> None:
     with pytest.raises(ValueError, match="printable"):
         write_cursor(place)
