@@ -1,16 +1,19 @@
 """Which of our models a listed one is, and what of it is offered: pure rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from shared.catalog.facts import Facts
 from shared.providers.model_lists.listing import Cost, Listing
+from shared.providers.simulated import SIMULATED
 
 # A part of a name that some catalogs leave away.
 INSTRUCT = "-instruct"
+# What test keys are answered with, inside the function: nobody sells it.
+RESERVED = f"{SIMULATED.slug}/"
 
 
 class CatalogBase(msgspec.Struct, frozen=True):
@@ -48,6 +51,7 @@ class Withheld(StrEnum):
     UNLIMITED = "limits_unknown"
     UNKNOWN = "not_known_elsewhere"
     DOUBLE = "same_model_again"
+    RESERVED = "reserved_name"
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -61,7 +65,7 @@ def match_listings(listings: Iterable[Listing], base: CatalogBase, *, is_canonic
     """Find the model that each listing is, and what it costs.
 
     is_canonical: the provider's names are our ids
-    policy  closed: what has no price is not offered, and a price of zero is none unless the model's name says so
+    policy  closed: what has no price is not offered, and text for nothing is no price unless the model's name says so
     """
     listings = tuple(listings)
     shared_names = Counter(name for listing in listings for name in {*listing.other_names, listing.upstream_model})
@@ -97,6 +101,8 @@ def find_model_id(listing: Listing, base: CatalogBase) -> str:
 
 
 def _offer(listing: Listing, model_id: str, names: tuple[str, ...], base: CatalogBase) -> OfferedModel | Withheld:
+    if model_id.startswith(RESERVED):
+        return Withheld.RESERVED
     if base.facts.takes_known_models_alone and model_id not in base.models:
         return Withheld.UNKNOWN
     fact = base.facts.about(model_id)
@@ -134,9 +140,15 @@ def _offer(listing: Listing, model_id: str, names: tuple[str, ...], base: Catalo
 
 
 def _cost(listing: Listing, model_id: str, facts: Facts) -> Cost | None:
-    if listing.cost is not None and (listing.is_free_on_purpose or not listing.cost.is_free):
-        return listing.cost
+    cost = listing.cost
+    if cost is not None and (listing.is_free_on_purpose or _is_sold(cost, listing.output_modalities)):
+        return cost
     return facts.price_of(listing.priced_as, listing.upstream_model, model_id)
+
+
+def _is_sold(cost: Cost, outputs: Sequence[str]) -> bool:
+    """Whether it takes something for what it makes: where that is text, for the text itself."""
+    return cost.output_tokens > 0 if "text" in outputs else not cost.is_free
 
 
 def _cheapest_first(listing: Listing) -> tuple[int, int, str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -19,6 +19,11 @@ MAX_CONTEXT_LENGTH = 100_000_000
 MAX_OUTPUT_TOKENS = 10_000_000
 MAX_NAME_CHARACTERS = 200
 MAX_DESCRIPTION_CHARACTERS = 2_000
+# The store takes rates up to 10**18: this is one under the largest markup, too, which is a hundred times the cost.
+# It is 9 dollars for a token, an image or a request.
+MAX_COST = 9 * 10**15
+MAX_PARAMETERS = 100
+PARAMETER = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,17 +163,31 @@ def cost_per_million(
 
 def _checked(listing: Listing) -> Listing:
     ids = (listing.upstream_model, listing.model_id)
-    limits = ((listing.context_length, 1, MAX_CONTEXT_LENGTH), (listing.max_output_tokens, 0, MAX_OUTPUT_TOKENS))
     if not all(MODEL_ID.fullmatch(each) for each in ids):
         raise UnusableEntry(Unusable.MALFORMED)
-    if any(value is not None and not least <= value <= most for value, least, most in limits):
+    if any(value is not None and not least <= value <= most for value, least, most in _bounded(listing)):
         raise UnusableEntry(Unusable.MALFORMED)
     return msgspec.structs.replace(
         listing,
         other_names=tuple(name for name in listing.other_names if MODEL_ID.fullmatch(name)),
         name=_plain(listing.name)[:MAX_NAME_CHARACTERS] or listing.model_id,
         description=_plain(listing.description)[:MAX_DESCRIPTION_CHARACTERS],
+        supported_parameters=tuple(name for name in listing.supported_parameters if PARAMETER.fullmatch(name))[
+            :MAX_PARAMETERS
+        ],
     )
+
+
+def _bounded(listing: Listing) -> Iterator[tuple[int | None, int, int]]:
+    """Return every number that the store bounds: itself, the least and the most that it may be."""
+    yield listing.context_length, 1, MAX_CONTEXT_LENGTH
+    yield listing.max_output_tokens, 0, MAX_OUTPUT_TOKENS
+    long_context = listing.long_context
+    if long_context is not None:
+        yield long_context.from_tokens, 1, MAX_CONTEXT_LENGTH
+    for cost in (listing.cost, None if long_context is None else long_context.cost):
+        for rate in () if cost is None else msgspec.structs.astuple(cost):
+            yield rate, 0, MAX_COST
 
 
 def _plain(text: str) -> str:

@@ -79,6 +79,8 @@ def _read(entry: _Entry) -> Listing:
     outputs = entry.architecture.output_modalities
     if outputs not in SOLD_OUTPUTS:
         raise UnusableEntry(Unusable.NOT_TEXT)
+    if "text" in outputs and "completion" not in entry.pricing:
+        raise UnusableEntry(Unusable.PRICE_UNKNOWN)
     cost, long_context = _read_prices(entry.pricing)
     is_variant = ":" in entry.id
     other_names = () if is_variant else (entry.canonical_slug, entry.hugging_face_id)

@@ -94,7 +94,17 @@ def test_a_listed_price_counts_before_one_that_is_said_elsewhere() -> None:
     assert the_one(match(listing(cost=None, priced_as="8b"), against=by_class)).cost.input_tokens == 2
 
 
-@pytest.mark.parametrize("cost", [None, FREE, Cost(input_tokens=0, output_tokens=0, images=0, requests=0)])
+@pytest.mark.parametrize(
+    "cost",
+    [
+        None,
+        FREE,
+        Cost(input_tokens=0, output_tokens=0, images=0, requests=0),
+        # What it writes would be for nothing.
+        Cost(input_tokens=10, output_tokens=0),
+        Cost(input_tokens=0, output_tokens=0, requests=10),
+    ],
+)
 def test_what_has_no_price_is_not_given_away(cost: Cost | None) -> None:
     assert match(listing(cost=cost)).withheld == {Withheld.UNPRICED: 1}
     assert match(listing(cost=cost)).offered == ()
@@ -102,6 +112,20 @@ def test_what_has_no_price_is_not_given_away(cost: Cost | None) -> None:
 
 def test_what_is_called_free_is_free() -> None:
     assert the_one(match(listing("a/b:free", cost=FREE, is_free_on_purpose=True))).cost == FREE
+
+
+def test_what_makes_vectors_takes_nothing_for_text() -> None:
+    cost = Cost(input_tokens=10, output_tokens=0)
+    assert the_one(match(listing(cost=cost, output_modalities=("embeddings",)))).cost == cost
+    assert match(listing(cost=FREE, output_modalities=("embeddings",))).withheld == {Withheld.UNPRICED: 1}
+
+
+@pytest.mark.parametrize("name", ["simulated/echo", "simulated/other", "Simulated/Echo"])
+def test_what_test_keys_are_answered_with_is_nobodys_to_sell(name: str) -> None:
+    known = base("simulated/echo", "author/model", aliases={"Author/Alias": "simulated/echo"})
+    assert match(listing(name), against=known).withheld == {Withheld.RESERVED: 1}
+    assert match(listing(name, model_id=name.lower()), is_canonical=True).withheld == {Withheld.RESERVED: 1}
+    assert match(listing("Author/Alias"), against=known).withheld == {Withheld.RESERVED: 1}
 
 
 def test_a_price_from_elsewhere_has_no_tiers_of_the_list() -> None:

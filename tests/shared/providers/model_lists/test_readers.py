@@ -157,7 +157,9 @@ def test_featherless_says_of_some_models_what_a_token_costs() -> None:
     assert llama.supported_parameters == ("tools", "tool_choice")
 
 
-@pytest.mark.parametrize("price", ["NaN", "Infinity", "-0.1", "1001", "1e400", "free", "", True, [], {}, 10**30])
+@pytest.mark.parametrize(
+    "price", ["NaN", "Infinity", "-0.1", "9.000000000000000001", "1001", "1e400", "free", "", True, [], {}, 10**30]
+)
 def test_what_is_no_price_is_no_model(price: object) -> None:
     found = listed_with(price)
     assert (len(found.listings), sum(found.unusable.values())) == (0, 1)
@@ -170,7 +172,7 @@ def test_what_is_no_price_is_no_model(price: object) -> None:
         ("2.5e-7", 250_000_000),
         (2.5e-07, 250_000_000),
         ("0.1", 10**14),
-        ("1000", 10**18),
+        ("9", 9 * 10**15),
         ("0.0000000000000010000000000000000000001", 2),
         ("1e-99999", 1),
         ("0." + "3" * 40, 333_333_333_333_334),
@@ -180,6 +182,52 @@ def test_a_price_is_never_rounded_down(price: object, rate: int) -> None:
     (listing,) = listed_with(price).listings
     assert listing.cost is not None
     assert listing.cost.input_tokens == rate
+
+
+def entry_with(**fields: object) -> bytes:
+    """Return OpenRouter's list of a good model and one with these fields."""
+    good = {"id": "a/b", "name": "B", "context_length": 1000, "pricing": {"prompt": "0.1", "completion": "0.1"}}
+    return json.dumps({"data": [good, {**good, "id": "a/c", **fields}]}).encode()
+
+
+def tiered(from_tokens: object, dollars: str = "0.2") -> dict[str, object]:
+    override = {"min_prompt_tokens": from_tokens, "prompt": dollars, "completion": dollars}
+    return {"prompt": "0.1", "completion": "0.1", "overrides": [override]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"pricing": tiered(100_000_001)}, Unusable.MALFORMED),
+        ({"pricing": tiered(2**31)}, Unusable.MALFORMED),
+        ({"pricing": tiered(10**30)}, Unusable.MALFORMED),
+        ({"pricing": tiered(100, "9.1")}, Unusable.MALFORMED),
+        ({"pricing": {"prompt": "0.1"}}, Unusable.PRICE_UNKNOWN),
+        ({"pricing": {"completion": "0.1"}}, Unusable.PRICE_UNKNOWN),
+        ({"pricing": {"prompt": "0.1", "internal_reasoning": "0.2"}}, Unusable.PRICE_UNKNOWN),
+        ({"context_length": 2**31}, Unusable.MALFORMED),
+        ({"top_provider": {"max_completion_tokens": 10_000_001}}, Unusable.MALFORMED),
+    ],
+)
+def test_what_the_store_could_not_take_is_passed_over_alone(fields: dict[str, object], why: Unusable) -> None:
+    found = read("openrouter", entry_with(**fields))
+    assert [listing.model_id for listing in found.listings] == ["a/b"]
+    assert dict(found.unusable) == {why: 1}
+
+
+def test_what_makes_vectors_has_no_price_for_text() -> None:
+    vectors = {"architecture": {"output_modalities": ["embeddings"]}, "pricing": {"prompt": "0.1"}}
+    assert len(read("openrouter", entry_with(**vectors)).listings) == 2
+
+
+@pytest.mark.parametrize("provider", ["openrouter", "chutes"])
+def test_of_parameters_those_count_that_can_be_one(provider: str) -> None:
+    named = ["tools", "to\0ols", "\ud83d", "", "with space", "x" * 101, *(f"p{number}" for number in range(200))]
+    price = {"prompt": 0.1, "completion": 0.1}
+    entry = {"id": "A/b", "name": "B", "context_length": 1000, "pricing": price}
+    entry |= {"supported_parameters": named, "supported_sampling_parameters": named}
+    (listing,) = read(provider, json.dumps({"data": [entry]}).encode()).listings
+    assert listing.supported_parameters == ("tools", *(f"p{number}" for number in range(99)))
 
 
 def test_half_of_an_emoji_and_a_nul_do_not_reach_the_store() -> None:
