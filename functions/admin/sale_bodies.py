@@ -70,7 +70,10 @@ Price = Annotated[str, AfterValidator(_price)]
 
 
 class PriceBody(Fields):
-    """What customers pay, in US dollars per million tokens, and per request; a cache's is the input's unless told."""
+    """What customers pay, in US dollars per million tokens, and per request.
+
+    A cache's is the input's unless told, a request's nothing. Images of a prompt follow the markup.
+    """
 
     input: Price
     output: Price
@@ -83,7 +86,7 @@ class OfferChanges(Fields):
     """One offer of a model: what is absent stays.
 
     markup_percent: null for its provider's; price: null for cost and markup again; confirm_price_id: the price that
-    waits, as it was looked at
+    waits, as it was looked at, and so neither of the other two with it
     """
 
     provider: Annotated[str, Field(pattern=rf"^{_SLUG.pattern}$")]
@@ -103,11 +106,15 @@ class ModelChanges(Fields):
 
 
 class ProviderChanges(Fields):
-    """PATCH /admin/providers/{slug}: what is absent stays; may_shrink: its next list may miss more than half."""
+    """PATCH /admin/providers/{slug}: what is absent stays.
+
+    may_shrink: its next list may miss more than half of what is offered; may_grow: it may add any number
+    """
 
     is_enabled: StrictBool = True
     markup_percent: Percent = "0"
     may_shrink: StrictBool = False
+    may_grow: StrictBool = False
 
 
 class SwitchesBody(Fields):
@@ -149,6 +156,11 @@ def read_model_changes(body: Mapping[str, Any]) -> dict[str, Any]:
     offer = given["offer"]
     if offer is None or set(offer) == {"provider"}:
         raise InvalidRequest("offer: name its provider and at least one thing to change.", param="offer")
+    if "confirm_price_id" in offer and offer.keys() & {"markup_percent", "price"}:
+        raise InvalidRequest(
+            "offer.confirm_price_id: a price is confirmed as it is; change markup_percent or price in another request.",
+            param="offer.confirm_price_id",
+        )
     if "markup_percent" in offer:
         offer["markup_ppm"] = _ppm(offer.pop("markup_percent"))
     if offer.get("price") is not None:

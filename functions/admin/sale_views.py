@@ -45,7 +45,10 @@ class ImageView(msgspec.Struct, kw_only=True):
 
 
 class OfferView(msgspec.Struct, kw_only=True):
-    """A model at a provider; pending_price jumped more than tenfold and waits to be confirmed by its id."""
+    """A model at a provider; pending_price jumped more than tenfold and waits to be confirmed by its id.
+
+    retired_at: since when the provider lists it no more; where a price is pending, it does again, at that price
+    """
 
     provider: ProviderSlug
     upstream_model: str
@@ -75,12 +78,16 @@ class ModelView(msgspec.Struct, kw_only=True):
     offers: list[OfferView]
 
 
-class ShrunkView(msgspec.Struct, kw_only=True):
-    """A list that missed more than half of what is offered, and changed nothing; may_shrink lets the next one."""
+class WaitingListView(msgspec.Struct, kw_only=True):
+    """A list that changed nothing, because it missed more than half of what is offered, or added more than there was.
+
+    added: how many it has that were never offered. may_shrink and may_grow let the next list.
+    """
 
     listed: int
     missing: int
     offered: int
+    added: int
 
 
 class ProviderView(msgspec.Struct, kw_only=True):
@@ -90,7 +97,7 @@ class ProviderView(msgspec.Struct, kw_only=True):
     object: Literal["admin.provider"] = "admin.provider"
     is_enabled: bool
     markup_percent: str | None
-    waiting_list: ShrunkView | None
+    waiting_list: WaitingListView | None
     offers: int
     enabled: int
     retired: int
@@ -123,7 +130,9 @@ def provider_view(seller: Seller) -> ProviderView:
         markup_percent=_percent(seller.markup_ppm),
         waiting_list=None
         if waiting is None
-        else ShrunkView(listed=waiting.listed, missing=waiting.missing, offered=waiting.offered),
+        else WaitingListView(
+            listed=waiting.listed, missing=waiting.missing, offered=waiting.offered, added=waiting.added
+        ),
         offers=seller.offers,
         enabled=seller.enabled,
         retired=seller.retired,

@@ -21,11 +21,15 @@ class Synced(msgspec.Struct, frozen=True, tag_field="verdict", tag="synced"):
 
 
 class ListWaits(msgspec.Struct, frozen=True, tag_field="verdict", tag="waiting"):
-    """The list missed more than half of what is offered: nothing was changed."""
+    """The list missed, or added, more than is believed: nothing was changed.
+
+    missing: of those that are offered; added: that were never offered
+    """
 
     listed: int
     missing: int
     offered: int
+    added: int
 
 
 class CatalogBooks:

@@ -34,7 +34,7 @@ class CatalogCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of all lists, in offers.
 
     pending: whose price has jumped and waits for someone; skipped: entries that are not offered; lists_unread: of
-    providers that did not answer with one; lists_waiting: those that missed too much to be believed
+    providers that did not answer with one; lists_waiting: those that missed or added too much to be believed
     """
 
     added: int = 0

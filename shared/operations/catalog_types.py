@@ -41,7 +41,8 @@ class SoldOffer(msgspec.Struct, frozen=True, kw_only=True):
     """A model at a provider.
 
     markup_ppm: its own, None for the provider's; is_price_overridden: somebody has set its price; retired_at: since
-    when the provider's list has it no more; pending_price: one that jumped and waits to be confirmed
+    when the provider's list has it no more, or has it at a price that waits; pending_price: one that jumped and waits
+    to be confirmed
     """
 
     provider: ProviderSlug
@@ -71,21 +72,22 @@ class SoldModel(msgspec.Struct, frozen=True, kw_only=True):
     offers: tuple[SoldOffer, ...]
 
 
-class Shrunk(msgspec.Struct, frozen=True):
-    """A list that misses more than half of what is offered."""
+class WaitingList(msgspec.Struct, frozen=True):
+    """A list that misses too much of what is offered, or adds too much that never was."""
 
     listed: int
     missing: int
     offered: int
+    added: int
 
 
 class Seller(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider; waiting: its last list, which changed nothing because it missed too much; None where none waits."""
+    """A provider; waiting: its last list, which changed nothing because nobody believes it; None where it did."""
 
     slug: ProviderSlug
     is_enabled: bool
     markup_ppm: int | None
-    waiting: Shrunk | None
+    waiting: WaitingList | None
     offers: int
     enabled: int
     retired: int

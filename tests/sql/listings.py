@@ -4,7 +4,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from tests.sql.books import NANO_PER_TOKEN, Books
+from tests.sql.admins import OPERATOR
+from tests.sql.books import NANO_PER_TOKEN, PROVIDER, Books
 
 CATALOG_TABLES = ("models", "prices", "provider_offers", "image_prices", "model_aliases", "providers", "catalog_facts")
 READ_OFFER = """
@@ -53,6 +54,21 @@ def counts(answer: dict[str, Any]) -> dict[str, int]:
     """Return what a sync did, without what it did not."""
     assert answer["verdict"] == "synced", answer
     return {name: count for name, count in answer.items() if name != "verdict" and count}
+
+
+def change_offer(books: Books, model_id: str, *, provider: str = PROVIDER, **changes: Any) -> Any:
+    """Have an admin change an offer; return it as he is shown it, or what he is refused with."""
+    offer = {"provider": provider, **changes}
+    answer = books.call("update_model", admin=OPERATOR, model_id=model_id, changes={"offer": offer})
+    if answer["verdict"] == "refused":
+        return answer
+    (shown,) = [each for each in answer["model"]["offers"] if each["provider"] == provider]
+    return shown
+
+
+def set_price(books: Books, model_id: str, nanos_per_token: float, **units: float) -> Any:
+    """Have an admin set the price of an offer."""
+    return change_offer(books, model_id, price=cost_of(nanos_per_token, **units))
 
 
 def offer_of(books: Books, model_id: str, provider: str) -> tuple[str, int | None, int | None, bool]:

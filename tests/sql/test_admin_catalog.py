@@ -133,13 +133,12 @@ def test_a_free_price_is_one_that_is_set_to_nothing(books: Books) -> None:
     assert make_customer(books).admit(tokens=100, models=[model_id])["verdict"] == "admitted"
 
 
-def test_a_price_that_jumped_is_confirmed_as_it_was_looked_at_under_the_markup_of_now(books: Books) -> None:
+def test_a_price_that_jumped_is_confirmed_by_its_id_and_once(books: Books) -> None:
     model_id = _model(books)
     waiting = _pending(books, model_id)
-    _offer(books, model_id, markup_ppm=500_000)
     assert refusal(_offer(books, model_id, confirm_price_id=waiting - 1))[:2] == (409, "price_not_pending")
     offer = _offer(books, model_id, confirm_price_id=waiting)
-    assert (_price(offer), offer["pending_price"]) == ((30_000_000, 60_000_000), None)
+    assert (_price(offer), offer["price"]["id"], offer["pending_price"]) == ((20_000_000, 40_000_000), waiting, None)
     assert refusal(_offer(books, model_id, confirm_price_id=waiting))[:2] == (409, "price_not_pending")
 
 
@@ -157,8 +156,12 @@ def test_the_prices_of_images_are_marked_up_and_confirmed_likewise(books: Books)
     (variant,) = _offer(books, model_id, markup_ppm=100_000)["images"]
     assert variant["price"]["price"]["images"] == 1_100 * 1_000_000
     waiting = publish(100_000)["pending_price_id"]
+    before = last_event(books)
     (variant,) = _offer(books, model_id, confirm_price_id=waiting)["images"]
-    assert (variant["price"]["price"]["images"], variant["pending_price"]) == (110_000 * 1_000_000, None)
+    assert [(event, subject) for event, _, _, subject, _ in events_since(books, before)] == [
+        ("offer_updated", model_id)
+    ]
+    assert (variant["price"]["price"]["images"], variant["pending_price"]) == (100_000 * 1_000_000, None)
     refused = _offer(books, model_id, price={"input_tokens": 1, "output_tokens": 1})
     assert refusal(refused)[:2] == (409, "offer_has_no_price")
 

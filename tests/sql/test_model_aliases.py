@@ -11,7 +11,7 @@ from infra.local.stack import LocalStack
 from tests.sql.books import PROVIDER, Books, own_books
 from tests.sql.customers import Customer, make_customer
 from tests.sql.image_models import ask, image_model
-from tests.sql.listings import counts, listing, sync
+from tests.sql.listings import counts, listing, row_versions, sync
 
 OTHER = "chutes"
 READ_ALIASES = "select alias, model_id from gateway.model_aliases where alias like %s order by alias"
@@ -93,6 +93,29 @@ def test_a_list_changes_its_own_aliases_and_no_other_lists(books: Books) -> None
     assert books.rows(READ_ALIASES, "Moved%") == [("Moved", "moved/a")]
     sync(books, PROVIDER, listing("moved/a"), listing("moved/b", names=["Moved"]))
     assert books.rows(READ_ALIASES, "Moved%") == [("Moved", "moved/b")]
+
+
+def test_a_name_is_whose_list_is_nearest_the_models_whoever_came_first(books: Books, customer: Customer) -> None:
+    sync(books, OTHER, listing("q/instruct-2507", upstream_model="Q/Instruct-2507", names=["Q/Instruct-2507"]))
+    canonical = listing("q/2507", names=["Q/Instruct-2507"])
+    sync(books, PROVIDER, canonical)
+    assert books.rows(READ_ALIASES, "Q/%") == [("Q/Instruct-2507", "q/2507")]
+    assert served(customer, "Q/Instruct-2507") == ["q/2507"]
+    # The other list's model is the same one from now on.
+    again = listing("q/2507", upstream_model="Q/Instruct-2507", names=["Q/Instruct-2507"])
+    assert counts(sync(books, OTHER, again)) == {"added": 1, "retired": 1}
+    assert served(customer, "Q/Instruct-2507") == ["q/2507", "q/2507"]
+    before = row_versions(books)
+    sync(books, PROVIDER, canonical)
+    sync(books, OTHER, again)
+    assert row_versions(books) == before
+
+
+def test_a_name_that_somebody_of_ours_gave_is_no_lists_to_take(books: Books) -> None:
+    sync(books, PROVIDER, listing("given/a"), listing("given/b"))
+    books.rows("insert into gateway.model_aliases (alias, model_id, source) values ('Given', 'given/a', 'by hand')")
+    sync(books, PROVIDER, listing("given/a"), listing("given/b", names=["Given"]))
+    assert books.rows(READ_ALIASES, "Given") == [("Given", "given/a")]
 
 
 def test_models_are_listed_with_their_names(books: Books) -> None:

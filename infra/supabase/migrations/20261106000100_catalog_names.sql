@@ -6,6 +6,7 @@ create table gateway.providers (
     markup_ppm  int not null default 50000 check (markup_ppm between 0 and 100000000),
     rank        int not null default 100,
     may_shrink  boolean not null default false,
+    may_grow    boolean not null default false,
     waiting     jsonb,
     created_at  timestamptz not null default now()
 );
@@ -13,7 +14,8 @@ comment on table gateway.providers is 'How we sell what a provider offers. One t
 comment on column gateway.providers.markup_ppm is 'What is put on the prices of its list, in millionths; an offer may have its own.';
 comment on column gateway.providers.rank is 'Of two providers that list a model, the lower one''s list says what it is.';
 comment on column gateway.providers.may_shrink is 'Its next list may miss more than half of what it had: someone has looked. True for one list.';
-comment on column gateway.providers.waiting is 'Its last list missed more than half, and changed nothing: {listed, missing, offered}.';
+comment on column gateway.providers.may_grow is 'Its next list may have any number of models that were never offered: someone has looked. True for one list.';
+comment on column gateway.providers.waiting is 'Its last list missed or added more than is believed, and changed nothing: {listed, missing, offered, added}.';
 alter table gateway.providers enable row level security;
 insert into gateway.providers (slug, rank, markup_ppm)
 values ('openrouter', 0, 50000), ('portkey', 100, 50000), ('chutes', 100, 50000), ('featherless', 200, 50000), ('simulated', 1000, 0);
@@ -85,8 +87,9 @@ alter table gateway.provider_offers
 comment on column gateway.provider_offers.context_length is 'Null: the model''s.';
 comment on column gateway.provider_offers.is_text_only is 'The provider takes no images for it, though the model does.';
 comment on column gateway.provider_offers.is_listed is 'The provider''s own list has had it; else the offer was made by hand, and no list retires it.';
-comment on column gateway.provider_offers.retired_at is 'Since when the provider''s list has it no more: not routable until it is listed again.';
-comment on column gateway.provider_offers.is_price_overridden is 'Someone of ours has set the price: no list changes it.';
+comment on column gateway.provider_offers.retired_at is
+    'Since when the provider''s list has it no more: not routable until it is listed again, and where a price waits, until that is confirmed.';
+comment on column gateway.provider_offers.is_price_overridden is 'Someone of ours has set the price: no list changes it. What it costs is what the list says.';
 comment on column gateway.provider_offers.markup_ppm is 'Null: the provider''s.';
 
 create or replace function gateway.request_refusal(p_key gateway.api_keys, p_models text[]) returns jsonb
@@ -162,7 +165,7 @@ as $$
           join gateway.provider_offers as offer
             on offer.model_id = case when p_is_test then 'simulated/echo' else model.id end
            and offer.is_enabled and offer.retired_at is null
-           and (p_is_test or p_providers is null or offer.provider = any (p_providers))
+           and case when p_is_test then offer.provider = 'simulated' else p_providers is null or offer.provider = any (p_providers) end
            and (p_is_test or p_bounds.images = 0 or not offer.is_text_only)
           left join gateway.providers as seller on seller.slug = offer.provider
           -- A function of its own, so that a request that asks for no image opens none of what it reads.
@@ -271,7 +274,7 @@ as $$
                           'context_length', coalesce(offer.context_length, model.context_length),
                           'max_output_tokens', least(model.max_output_tokens, offer.max_output_tokens),
                           'rates', to_jsonb(price.price), 'images', coalesce(images.list, '[]'),
-                          'long_context', case when long.id is not null then
+                          'long_context', case when long.price <> price.price then
                               jsonb_build_object('from_tokens', price.long_from_tokens, 'rates', to_jsonb(long.price)) end)
                           order by (price.price).output_tokens, (price.price).input_tokens, images.rate, offer.provider) as list
                  from gateway.provider_offers as offer

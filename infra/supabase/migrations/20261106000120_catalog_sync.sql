@@ -8,37 +8,15 @@ create type gateway.listing as (
 comment on type gateway.listing is
     'A model that a provider lists, matched and priced. Null: the list does not say. names: by which it is known beside its id. long_cost: for a prompt of long_from_tokens or more.';
 
-create function gateway.complete_cost(p_cost gateway.rates) returns gateway.rates
-language plpgsql immutable
-as $$
-begin
-    if p_cost.input_tokens is null or p_cost.output_tokens is null then
-        raise exception 'an offer needs a price for input_tokens and output_tokens' using errcode = 'invalid_parameter_value';
-    end if;
-    -- A cache whose price nobody published is charged as plain input.
-    p_cost.cached_input_tokens := coalesce(p_cost.cached_input_tokens, p_cost.input_tokens);
-    p_cost.cache_write_tokens := coalesce(p_cost.cache_write_tokens, p_cost.input_tokens);
-    p_cost.images := coalesce(p_cost.images, 0);
-    p_cost.requests := coalesce(p_cost.requests, 0);
-    return p_cost;
-end $$;
-
-create function gateway.mark_up_rates(p_cost gateway.rates, p_markup_ppm int) returns gateway.rates
-language sql immutable
-as $$
-    select row(gateway.mark_up(p_cost.input_tokens, p_markup_ppm), gateway.mark_up(p_cost.cached_input_tokens, p_markup_ppm),
-               gateway.mark_up(p_cost.cache_write_tokens, p_markup_ppm), gateway.mark_up(p_cost.output_tokens, p_markup_ppm),
-               gateway.mark_up(p_cost.images, p_markup_ppm), gateway.mark_up(p_cost.requests, p_markup_ppm))::gateway.rates
-$$;
-
 create function gateway.quote_listings(p_provider text, p_listed gateway.listing[]) returns table (
     model_id text, listing gateway.listing, markup_ppm int, cost gateway.rates, price gateway.rates, long_cost gateway.rates, long_price gateway.rates,
-    is_new boolean, is_returning boolean, is_price_overridden boolean, price_id bigint, pending_price_id bigint, known_price_id bigint, is_jump boolean
+    is_new boolean, retired_at timestamptz, price_id bigint, pending_price_id bigint, known_price_id bigint, is_jump boolean
 )
 language sql stable
 as $$
-    select listed.model_id, listed, taken.markup_ppm, taken.cost, asked.price, taken.long_cost, asked.long_price,
-           offer.model_id is null, offer.retired_at is not null, coalesce(offer.is_price_overridden, false), offer.price_id, offer.pending_price_id,
+    select listed.model_id, listed, case when offer.is_price_overridden then 0 else taken.markup_ppm end,
+           taken.cost, asked.price, taken.long_cost, asked.long_price,
+           offer.model_id is null, offer.retired_at, offer.price_id, offer.pending_price_id,
            case when version.is_current then offer.price_id when version.is_waiting then offer.pending_price_id end,
            current.id is not null and not version.is_current
                and (gateway.is_jump(current.cost, taken.cost)
@@ -47,16 +25,18 @@ as $$
       from unnest(p_listed) as listed
       join gateway.providers as seller on seller.slug = p_provider
       left join gateway.provider_offers as offer on offer.model_id = listed.model_id and offer.provider = p_provider
-      cross join lateral (
-           select coalesce(offer.markup_ppm, seller.markup_ppm) as markup_ppm, gateway.complete_cost(listed.cost) as cost,
-                  case when listed.long_from_tokens is not null then gateway.complete_cost(listed.long_cost) end as long_cost) as taken
-      cross join lateral (
-           select gateway.mark_up_rates(taken.cost, taken.markup_ppm) as price,
-                  case when listed.long_from_tokens is not null then gateway.mark_up_rates(taken.long_cost, taken.markup_ppm) end as long_price) as asked
       left join gateway.prices as current on current.id = offer.price_id
       left join gateway.prices as current_long on current_long.id = current.long_price_id
       left join gateway.prices as waiting on waiting.id = offer.pending_price_id
       left join gateway.prices as waiting_long on waiting_long.id = waiting.long_price_id
+      cross join lateral (
+           select coalesce(offer.markup_ppm, seller.markup_ppm) as markup_ppm, gateway.complete_cost(listed.cost) as cost,
+                  case when listed.long_from_tokens is not null then gateway.complete_cost(listed.long_cost) end as long_cost,
+                  case when offer.is_price_overridden then current.price end as set_price) as taken
+      cross join lateral (
+           select gateway.price_for(taken.cost, taken.markup_ppm, taken.set_price) as price,
+                  case when listed.long_from_tokens is not null
+                       then gateway.price_for(taken.long_cost, taken.markup_ppm, taken.set_price) end as long_price) as asked
       cross join lateral (
            select (current.cost, current.price, current.long_from_tokens, current_long.cost, current_long.price)
                       is not distinct from (taken.cost, asked.price, listed.long_from_tokens, taken.long_cost, asked.long_price) as is_current,
@@ -123,37 +103,39 @@ as $$
     made_long as (
         insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
         select model_id, p_provider, long_cost, long_price, markup_ppm from quoted
-         where known_price_id is null and not is_price_overridden and long_cost is not null
+         where known_price_id is null and long_cost is not null
         returning id, model_id
     ),
     made as (
         insert into gateway.prices (model_id, provider, cost, price, markup_ppm, long_from_tokens, long_price_id)
         select quoted.model_id, p_provider, cost, price, markup_ppm, (listing).long_from_tokens, made_long.id
           from quoted left join made_long on made_long.model_id = quoted.model_id
-         where known_price_id is null and not is_price_overridden
+         where known_price_id is null
         returning id, model_id
     ),
     decided as (
-        select quoted.model_id, listing, is_new, is_returning,
-               case when is_price_overridden or is_jump then price_id else coalesce(known_price_id, made.id) end as price_id,
-               case when is_price_overridden then pending_price_id when is_jump then coalesce(known_price_id, made.id) end as pending_price_id
+        select quoted.model_id, listing, is_new, retired_at is not null and not is_jump as is_returning,
+               case when is_jump then price_id else coalesce(known_price_id, made.id) end as price_id,
+               case when is_jump then coalesce(known_price_id, made.id) end as pending_price_id,
+               -- What comes back at a price that jumped has none that is worth keeping in force meanwhile.
+               case when is_jump then retired_at end as retired_at
           from quoted left join made on made.model_id = quoted.model_id
     ),
     written as (
         insert into gateway.provider_offers as offer (model_id, provider, upstream_model, price_id, pending_price_id, max_output_tokens,
-                                                      context_length, is_text_only, is_listed)
+                                                      context_length, is_text_only, is_listed, retired_at)
         select model_id, p_provider, (listing).upstream_model, price_id, pending_price_id, nullif((listing).max_output_tokens, 0),
-               (listing).context_length, coalesce(not 'image' = any ((listing).input_modalities), false), true
+               (listing).context_length, coalesce(not 'image' = any ((listing).input_modalities), false), true, retired_at
           from decided order by model_id
         on conflict (model_id, provider) do update
            set upstream_model = excluded.upstream_model, price_id = excluded.price_id, pending_price_id = excluded.pending_price_id,
                max_output_tokens = excluded.max_output_tokens, context_length = excluded.context_length,
-               is_text_only = excluded.is_text_only, is_listed = true, retired_at = null
+               is_text_only = excluded.is_text_only, is_listed = true, retired_at = excluded.retired_at
          where (offer.upstream_model, offer.price_id, offer.pending_price_id, offer.max_output_tokens, offer.context_length,
                 offer.is_text_only, offer.is_listed, offer.retired_at)
                is distinct from
                (excluded.upstream_model, excluded.price_id, excluded.pending_price_id, excluded.max_output_tokens, excluded.context_length,
-                excluded.is_text_only, true, null::timestamptz)
+                excluded.is_text_only, true, excluded.retired_at)
         returning offer.model_id
     ),
     counted as (
@@ -170,7 +152,7 @@ as $$
       from counted
 $$;
 comment on function gateway.put_offers is
-    'Puts what is listed on offer. A changed cost or markup makes a new price version; one that jumps waits, the old price in force; what someone of ours has set stays.';
+    'Puts what is listed on offer. A changed cost or markup makes a new price version; one that jumps waits, the old price in force, or the offer retired where it was; a price that someone of ours has set stays, at the cost of now.';
 
 create function gateway.put_aliases(p_provider text, p_listed gateway.listing[]) returns void
 language sql
@@ -180,65 +162,75 @@ as $$
       from unnest(p_listed) as listed, unnest(listed.names) as named (alias)
      where not exists (select from gateway.models where id = named.alias)
      order by named.alias, listed.model_id
-    on conflict (alias) do update set model_id = excluded.model_id
+    on conflict (alias) do update set model_id = excluded.model_id, source = excluded.source
      where old.source = excluded.source and old.model_id <> excluded.model_id
+        or (select rank from gateway.providers where slug = excluded.source) < (select rank from gateway.providers where slug = old.source)
 $$;
+comment on function gateway.put_aliases is
+    'Writes the other names that a list has. Of two lists the one that is nearer the models says whose a name is, whichever came first; what is no list''s stays.';
+
+create function gateway.doubt_listing(p_provider text, p_listed gateway.listing[]) returns jsonb
+language sql stable
+as $$
+    -- What is listed under another id of ours is still there, and nothing new.
+    with counted as (
+        select count(*) filter (where is_offered) as offered, count(*) filter (where is_offered and not is_named) as missing, count(*) as known
+          from (select offer.retired_at is null as is_offered,
+                       offer.model_id in (select model_id from unnest(p_listed))
+                       or offer.upstream_model in (select upstream_model from unnest(p_listed)) as is_named
+                  from gateway.provider_offers as offer
+                 where offer.provider = p_provider and offer.is_listed) as each
+    ),
+    grown as (
+        select count(*) as added from unnest(p_listed) as listed
+         where listed.model_id not in (select model_id from gateway.provider_offers where provider = p_provider)
+           and listed.upstream_model not in (select upstream_model from gateway.provider_offers where provider = p_provider)
+    )
+    select jsonb_build_object('listed', cardinality(p_listed), 'missing', missing, 'offered', offered, 'added', added)
+      from counted, grown, gateway.providers as seller
+     where seller.slug = p_provider
+       and (missing * 2 > offered and not seller.may_shrink
+            or known > 0 and added > greatest(known, 200) and not seller.may_grow)
+$$;
+comment on function gateway.doubt_listing is
+    'Why a list is not believed before someone has looked: it misses more than half of what is offered, or has more that was never offered than ever was, and more than 200. Null where it is believed, as a provider''s first one is.';
 
 create function api.sync_listing(p_provider text, p_listings jsonb) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
     v_listed    gateway.listing[];
-    v_seller    gateway.providers;
-    v_offered   int;
-    v_missing   int;
+    v_doubt     jsonb;
     v_described text[];
     v_retired   int;
     v_counts    jsonb;
 begin
     insert into gateway.providers (slug) values (p_provider) on conflict do nothing;
-    -- One list at a time, whoever's: two that make the same models would wait for each other.
-    perform from gateway.providers order by slug for update;
-    select * into v_seller from gateway.providers where slug = p_provider;
+    perform gateway.lock_catalog();
     perform gateway.check_units(entry -> 'cost'), gateway.check_units(coalesce(nullif(entry -> 'long_cost', 'null'), '{}'))
        from jsonb_array_elements(p_listings) as entry;
+    -- What test keys are answered with is nobody's to sell.
     v_listed := array(select distinct on (listed.model_id) listed from jsonb_populate_recordset(null::gateway.listing, p_listings) as listed
+                       where not starts_with(listed.model_id, 'simulated/')
                        order by listed.model_id, listed.upstream_model);
 
-    select count(*), count(*) filter (where not exists (select from unnest(v_listed) as listed where listed.model_id = offer.model_id))
-      into v_offered, v_missing
-      from gateway.provider_offers as offer
-     where offer.provider = p_provider and offer.is_listed and offer.retired_at is null;
-    if v_missing * 2 > v_offered and not v_seller.may_shrink then
-        update gateway.providers
-           set waiting = jsonb_build_object('listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered)
-         where slug = p_provider
-           and waiting is distinct from jsonb_build_object('listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered);
-        return jsonb_build_object('verdict', 'waiting', 'listed', cardinality(v_listed), 'missing', v_missing, 'offered', v_offered);
+    v_doubt := gateway.doubt_listing(p_provider, v_listed);
+    if v_doubt is not null then
+        update gateway.providers set waiting = v_doubt where slug = p_provider and waiting is distinct from v_doubt;
+        return jsonb_build_object('verdict', 'waiting') || v_doubt;
     end if;
-    update gateway.providers set waiting = null, may_shrink = false where slug = p_provider and (waiting is not null or may_shrink);
+    update gateway.providers set waiting = null, may_shrink = false, may_grow = false
+     where slug = p_provider and (waiting is not null or may_shrink or may_grow);
 
     v_described := gateway.describe_models(p_provider, v_listed);
     v_counts := gateway.put_offers(p_provider, v_listed, v_described);
-    update gateway.provider_offers as offer set retired_at = gateway.clock()
-     where offer.provider = p_provider and offer.is_listed and offer.retired_at is null
+    -- Nor is there a price to confirm of what is not listed.
+    update gateway.provider_offers as offer set retired_at = coalesce(offer.retired_at, gateway.clock()), pending_price_id = null
+     where offer.provider = p_provider and offer.is_listed and (offer.retired_at is null or offer.pending_price_id is not null)
        and not exists (select from unnest(v_listed) as listed where listed.model_id = offer.model_id);
     get diagnostics v_retired = row_count;
     perform gateway.put_aliases(p_provider, v_listed);
     return jsonb_build_object('verdict', 'synced', 'retired', v_retired) || v_counts;
 end $$;
 comment on function api.sync_listing is
-    'Makes what a provider lists what we offer of it. The same list again changes nothing; what is listed no more is retired, not deleted; a list that misses more than half of what is offered changes nothing and waits for someone.';
-
-create function api.confirm_offer_price(p_model_id text, p_provider text, p_price_id bigint) returns jsonb
-language plpgsql security definer set search_path = ''
-as $$
-begin
-    update gateway.provider_offers set price_id = pending_price_id, pending_price_id = null
-     where model_id = p_model_id and provider = p_provider and pending_price_id = p_price_id;
-    return jsonb_build_object('verdict', case
-        when found or exists (select from gateway.provider_offers
-                               where model_id = p_model_id and provider = p_provider and price_id = p_price_id)
-        then 'confirmed' else 'no_such_price' end);
-end $$;
-comment on function api.confirm_offer_price is 'Puts a price that jumped in force: the one that was looked at, and no other. Confirming again changes nothing.';
+    'Makes what a provider lists what we offer of it. The same list again changes nothing; what is listed no more is retired, not deleted; a list that misses or adds more than can be believed changes nothing and waits for someone.';

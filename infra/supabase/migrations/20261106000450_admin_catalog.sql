@@ -71,73 +71,69 @@ begin
 end $$;
 comment on function api.list_catalog is 'A page of all models with all their offers, those that nobody can ask too; p_filter is a gateway.catalog_filter.';
 
-create function gateway.price_again(p_price_id bigint, p_markup_ppm int, p_set gateway.rates) returns bigint
-language plpgsql
+create function gateway.markup_of(p_model_id text, p_provider text) returns int
+language sql stable
 as $$
-declare
-    v_old   gateway.prices;
-    v_price gateway.rates;
-    v_long  bigint;
-    v_id    bigint;
-begin
-    select * into strict v_old from gateway.prices where id = p_price_id;
-    v_price := case when p_set.input_tokens is null then gateway.mark_up_rates(v_old.cost, p_markup_ppm) else p_set end;
-    -- A price that somebody sets holds for prompts of every length.
-    if v_old.long_price_id is not null and p_set.input_tokens is null then
-        v_long := gateway.price_again(v_old.long_price_id, p_markup_ppm, null);
-    end if;
-    if v_old.price = v_price and v_old.markup_ppm = p_markup_ppm and v_old.long_price_id is not distinct from v_long then
-        return p_price_id;
-    end if;
-    insert into gateway.prices (model_id, provider, cost, price, markup_ppm, long_from_tokens, long_price_id, created_at)
-    values (v_old.model_id, v_old.provider, v_old.cost, v_price, p_markup_ppm,
-            case when v_long is not null then v_old.long_from_tokens end, v_long, gateway.clock())
-    returning id into v_id;
-    return v_id;
-end $$;
-comment on function gateway.price_again is 'A version with the same cost under this markup, or at a price that is set; the one that there is where that is the same.';
+    select coalesce(offer.markup_ppm, seller.markup_ppm)
+      from gateway.provider_offers as offer left join gateway.providers as seller on seller.slug = offer.provider
+     where offer.model_id = p_model_id and offer.provider = p_provider
+$$;
+comment on function gateway.markup_of is 'What is put on the cost of an offer: its own markup, else its provider''s; null where neither has one.';
 
-create function gateway.price_offer_again(p_model_id text, p_provider text) returns void
+create function gateway.price_offer_again(p_model_id text, p_provider text, p_set gateway.rates default null) returns void
 language plpgsql
 as $$
 declare
     v_offer    gateway.provider_offers;
-    v_variant  gateway.image_prices;
-    v_markup   int;
+    v_markup   int := gateway.markup_of(p_model_id, p_provider);
     v_price_id bigint;
+    v_waiting  bigint;
 begin
     select * into strict v_offer from gateway.provider_offers where model_id = p_model_id and provider = p_provider;
-    if v_offer.is_price_overridden then
-        return;
+    if p_set.input_tokens is null and v_offer.is_price_overridden then
+        select (price).* into p_set from gateway.prices where id = v_offer.price_id;
     end if;
-    select coalesce(v_offer.markup_ppm, seller.markup_ppm) into v_markup
-      from (values (p_provider)) as named (slug) left join gateway.providers as seller on seller.slug = named.slug;
+    v_price_id := gateway.price_again(v_offer.price_id, v_markup, p_set);
+    -- Under another id, so that whoever looked at the price of before confirms nothing else.
+    v_waiting := gateway.price_again(v_offer.pending_price_id, v_markup, p_set);
+    update gateway.provider_offers set price_id = v_price_id, pending_price_id = v_waiting
+     where model_id = p_model_id and provider = p_provider and (price_id, pending_price_id) is distinct from (v_price_id, v_waiting);
+end $$;
+comment on function gateway.price_offer_again is
+    'Brings an offer''s price, and one that waits, to the markup that holds for it now, or to what is set: now by p_set, or before.';
+
+create function gateway.price_images_again(p_model_id text, p_provider text) returns void
+language plpgsql
+as $$
+declare
+    v_variant  gateway.image_prices;
+    v_markup   int := gateway.markup_of(p_model_id, p_provider);
+    v_price_id bigint;
+    v_waiting  bigint;
+begin
     if v_markup is null then
         return;
     end if;
-    if v_offer.price_id is not null then
-        v_price_id := gateway.price_again(v_offer.price_id, v_markup, null);
-        update gateway.provider_offers set price_id = v_price_id
-         where model_id = p_model_id and provider = p_provider and price_id <> v_price_id;
-    end if;
-    for v_variant in select * from gateway.image_prices where model_id = p_model_id and provider = p_provider and price_id is not null loop
+    -- As whoever publishes one of them has it.
+    perform from gateway.provider_offers where model_id = p_model_id and provider = p_provider for update;
+    for v_variant in select * from gateway.image_prices where model_id = p_model_id and provider = p_provider loop
         v_price_id := gateway.price_again(v_variant.price_id, v_markup, null);
-        update gateway.image_prices set price_id = v_price_id
-         where model_id = p_model_id and provider = p_provider and size = v_variant.size and quality = v_variant.quality and price_id <> v_price_id;
+        v_waiting := gateway.price_again(v_variant.pending_price_id, v_markup, null);
+        update gateway.image_prices set price_id = v_price_id, pending_price_id = v_waiting
+         where model_id = p_model_id and provider = p_provider and size = v_variant.size and quality = v_variant.quality
+           and (price_id, pending_price_id) is distinct from (v_price_id, v_waiting);
     end loop;
 end $$;
-comment on function gateway.price_offer_again is 'Brings an offer''s prices to the markup that holds for it now; one whose price somebody has set stays.';
+comment on function gateway.price_images_again is 'Brings the prices of an offer''s images, and those that wait, to the markup that holds for it now.';
 
 create function gateway.read_set_price(p_price jsonb) returns gateway.rates
 language plpgsql immutable
 as $$
-declare
-    v_price gateway.rates := jsonb_populate_record(null::gateway.rates, gateway.check_units(p_price));
 begin
-    if v_price.input_tokens is null or v_price.output_tokens is null then
-        raise exception 'a price is set for input_tokens and output_tokens' using errcode = 'invalid_parameter_value';
+    if coalesce(p_price, 'null') = 'null' then
+        return null;
     end if;
-    return gateway.complete_cost(v_price);
+    return gateway.complete_cost(jsonb_populate_record(null::gateway.rates, gateway.check_units(p_price)));
 end $$;
 
 create function gateway.confirm_prices(p_model_id text, p_provider text, p_price_id bigint) returns boolean
@@ -146,7 +142,8 @@ as $$
 declare
     v_is_known boolean := false;
 begin
-    update gateway.provider_offers set price_id = pending_price_id, pending_price_id = null
+    -- One that is retired is listed again, and waits for this alone.
+    update gateway.provider_offers set price_id = pending_price_id, pending_price_id = null, retired_at = null
      where model_id = p_model_id and provider = p_provider and pending_price_id = p_price_id;
     v_is_known := found;
     update gateway.image_prices set price_id = pending_price_id, pending_price_id = null
@@ -161,12 +158,14 @@ as $$
 declare
     v_provider text := p_changes ->> 'provider';
     v_before   gateway.provider_offers;
+    v_shown    jsonb;
     v_after    gateway.provider_offers;
-    v_price_id bigint;
 begin
     if exists (select from jsonb_object_keys(p_changes) as name
                 where name not in ('provider', 'is_enabled', 'markup_ppm', 'price', 'confirm_price_id')) then
         raise exception 'nothing of an offer that changes: %', p_changes using errcode = 'invalid_parameter_value';
+    elsif p_changes ? 'confirm_price_id' and p_changes ?| '{markup_ppm,price}' then
+        raise exception 'a price is confirmed as it is: %', p_changes using errcode = 'invalid_parameter_value';
     end if;
     select * into v_before from gateway.provider_offers where model_id = p_model_id and provider = v_provider for update;
     if not found then
@@ -174,6 +173,7 @@ begin
     elsif p_changes ? 'price' and v_before.price_id is null then
         return gateway.refusal(409, 'offer_has_no_price', jsonb_build_object('model', p_model_id, 'provider', v_provider));
     end if;
+    v_shown := gateway.offer_view(v_before);
     if p_changes ? 'confirm_price_id' and not gateway.confirm_prices(p_model_id, v_provider, (p_changes ->> 'confirm_price_id')::bigint) then
         return gateway.refusal(409, 'price_not_pending', jsonb_build_object('model', p_model_id, 'provider', v_provider));
     end if;
@@ -183,15 +183,15 @@ begin
            is_price_overridden = case when p_changes ? 'price' then p_changes -> 'price' <> 'null' else is_price_overridden end
      where model_id = p_model_id and provider = v_provider
     returning * into v_after;
-    if p_changes ? 'price' and v_after.is_price_overridden then
-        v_price_id := gateway.price_again(v_after.price_id, 0, gateway.read_set_price(p_changes -> 'price'));
-        update gateway.provider_offers set price_id = v_price_id, pending_price_id = null
-         where model_id = p_model_id and provider = v_provider;
-    elsif p_changes ?| '{markup_ppm,price,confirm_price_id}' then
-        perform gateway.price_offer_again(p_model_id, v_provider);
+    if p_changes ?| '{markup_ppm,price}' then
+        perform gateway.price_offer_again(p_model_id, v_provider, gateway.read_set_price(p_changes -> 'price'));
+    end if;
+    if p_changes ? 'markup_ppm' then
+        perform gateway.price_images_again(p_model_id, v_provider);
     end if;
     select * into v_after from gateway.provider_offers where model_id = p_model_id and provider = v_provider;
-    if v_after is distinct from v_before then
+    -- With its images' prices, which are rows of their own.
+    if gateway.offer_view(v_after) <> v_shown then
         perform gateway.write_admin_event(p_admin, null, 'offer_updated', p_model_id, p_changes);
     end if;
     return null;
@@ -214,7 +214,8 @@ begin
     if v_answer is not null then
         return v_answer;
     end if;
-    select * into v_before from gateway.models where id = p_model_id;
+    perform gateway.lock_catalog();
+    select * into v_before from gateway.models where id = p_model_id for update;
     if not found then
         return gateway.refusal(404, 'model_not_found', jsonb_build_object('model', p_model_id)) || gateway.policy_of_admin(v.admin);
     end if;
@@ -236,76 +237,3 @@ begin
 end $$;
 comment on function api.update_model is
     'Enables, disables or describes a model; of one offer of it: enables, disables, marks up, sets a price or confirms one that waits. Again changes nothing.';
-
-create function gateway.provider_view(p_slug text) returns jsonb
-language sql stable
-as $$
-    select jsonb_build_object(
-        'slug', p_slug, 'is_enabled', coalesce(seller.is_enabled, true), 'markup_ppm', seller.markup_ppm, 'waiting', seller.waiting,
-        'offers', count(offer.model_id), 'enabled', count(offer.model_id) filter (where offer.is_enabled and offer.retired_at is null),
-        'retired', count(offer.model_id) filter (where offer.retired_at is not null),
-        'pending_prices', count(offer.pending_price_id)
-                        + (select count(*) from gateway.image_prices where provider = p_slug and pending_price_id is not null))
-      from (values (p_slug)) as named (slug)
-      left join gateway.providers as seller on seller.slug = named.slug
-      left join gateway.provider_offers as offer on offer.provider = named.slug
-     group by seller.slug
-$$;
-comment on function gateway.provider_view is 'A provider as admins see it; waiting: its last list missed more than half of what is offered, and changed nothing.';
-
-create function api.list_sellers(p_admin jsonb) returns jsonb
-language plpgsql security definer set search_path = ''
-as $$
-declare
-    v         record;
-    v_sellers jsonb;
-begin
-    select * into v from gateway.enter_admin(p_admin);
-    if v.refusal is not null then
-        return v.refusal;
-    end if;
-    select coalesce(jsonb_agg(gateway.provider_view(slug) order by slug), '[]') into v_sellers
-      from (select slug from gateway.providers union select provider from gateway.provider_offers) as known (slug);
-    return gateway.admin_answer(v.admin, 'sellers', jsonb_build_object('providers', v_sellers));
-end $$;
-comment on function api.list_sellers is 'Every provider, with how much is put on its prices and what of it is offered.';
-
-create function api.update_seller(p_admin jsonb, p_provider text, p_changes jsonb, p_receipt jsonb default null) returns jsonb
-language plpgsql security definer set search_path = '' set lock_timeout = '4s'
-as $$
-declare
-    v        record;
-    v_answer jsonb;
-    v_before gateway.providers;
-    v_after  gateway.providers;
-begin
-    if exists (select from jsonb_object_keys(p_changes) as name where name not in ('is_enabled', 'markup_ppm', 'may_shrink')) then
-        raise exception 'nothing of a provider that changes: %', p_changes using errcode = 'invalid_parameter_value';
-    end if;
-    select * into v from gateway.enter_admin_to_change(p_admin);
-    v_answer := coalesce(v.refusal, gateway.admin_replay(v.admin, p_receipt));
-    if v_answer is not null then
-        return v_answer;
-    end if;
-    if not exists (select from gateway.providers where slug = p_provider) then
-        if not exists (select from gateway.provider_offers where provider = p_provider) then
-            return gateway.refusal(404, 'provider_not_found', jsonb_build_object('provider', p_provider)) || gateway.policy_of_admin(v.admin);
-        end if;
-        insert into gateway.providers (slug) values (p_provider) on conflict do nothing;
-    end if;
-    -- As whoever takes over its list has it: all of them, then their offers.
-    perform from gateway.providers order by slug for update;
-    select * into strict v_before from gateway.providers where slug = p_provider;
-    v_after := jsonb_populate_record(v_before, p_changes);
-    if v_after is distinct from v_before then
-        update gateway.providers set is_enabled = v_after.is_enabled, markup_ppm = v_after.markup_ppm, may_shrink = v_after.may_shrink
-         where slug = p_provider;
-        if v_after.markup_ppm <> v_before.markup_ppm then
-            perform gateway.price_offer_again(model_id, provider) from gateway.provider_offers where provider = p_provider and markup_ppm is null;
-        end if;
-        perform gateway.write_admin_event(v.admin, null, 'provider_updated', p_provider, p_changes);
-    end if;
-    return gateway.admin_answer(v.admin, 'seller', jsonb_build_object('provider', gateway.provider_view(p_provider)), p_receipt);
-end $$;
-comment on function api.update_seller is
-    'Enables or disables all that a provider offers, puts another markup on it, or lets its next list miss more than half. Again changes nothing.';

@@ -1,5 +1,6 @@
 """What admins set of models, offers, providers and coupons, and what the next request is charged by it."""
 
+import json
 import secrets
 from decimal import Decimal
 
@@ -9,11 +10,13 @@ from shared.core.money import NANOS_PER_DOLLAR
 from tests.functions.admin.people import Office
 from tests.functions.billing.people import Crowd
 from tests.functions.chat.client import ask
-from tests.functions.keys.client import outcome
+from tests.functions.keys.client import outcome, run_sql
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import TestModel
 
 SCRIPT = "tokens=8,prompt_tokens=10"
+MAKE_MODEL = "insert into gateway.models (id, name, context_length, max_output_tokens) values (%s, 'Long', 1000, 100)"
+MAKE_SELLER = "insert into gateway.providers (slug, waiting) values (%s, %s::jsonb)"
 
 
 async def _charge(office: Office, model: TestModel) -> int:
@@ -86,6 +89,16 @@ async def test_a_model_of_two_names_with_a_slash_is_found_by_its_id(office: Offi
         ("models/{model}", {"offer": None}, "invalid_request"),
         ("models/{model}", {"offer": {"provider": "openrouter", "price": {"input": "1"}}}, "invalid_request"),
         ("models/{model}", {"offer": {"provider": "openrouter", "markup_percent": "-1"}}, "invalid_request"),
+        (
+            "models/{model}",
+            {"offer": {"provider": "openrouter", "confirm_price_id": 1, "markup_percent": "1"}},
+            "invalid_request",
+        ),
+        (
+            "models/{model}",
+            {"offer": {"provider": "openrouter", "confirm_price_id": 1, "price": None}},
+            "invalid_request",
+        ),
         ("models/{model}", {"id": "another"}, "invalid_request"),
         ("models/{model}", {}, "invalid_request"),
         ("providers/nobody", {"is_enabled": True}, "provider_not_found"),
@@ -113,6 +126,27 @@ async def test_models_are_listed_a_page_at_a_time(office: Office) -> None:
         after = f"&after={page['next']}"
     assert seen == sorted(set(seen))
     assert set(made) <= set(seen)
+
+
+async def test_a_page_may_end_with_the_longest_id_that_a_model_has(office: Office) -> None:
+    prefix = f"test/{secrets.token_hex(4)}-".ljust(199, "z")
+    for last in "ab":
+        run_sql(office.database_url, MAKE_MODEL, prefix + last)
+    page = await office.done("GET", f"/admin/models?q={prefix}&limit=1")
+    assert ([each["id"] for each in page["data"]], page["has_more"]) == ([prefix + "a"], True)
+    page = await office.done("GET", f"/admin/models?q={prefix}&limit=1&after={page['next']}")
+    assert ([each["id"] for each in page["data"]], page["has_more"]) == ([prefix + "b"], False)
+
+
+async def test_a_list_that_waits_is_shown_until_somebody_lets_it(office: Office) -> None:
+    slug, waiting = f"p-{secrets.token_hex(4)}", {"listed": 900, "missing": 2, "offered": 300, "added": 602}
+    run_sql(office.database_url, MAKE_SELLER, slug, json.dumps(waiting))
+    (told,) = [each for each in (await office.done("GET", "/admin/providers"))["data"] if each["slug"] == slug]
+    assert told["waiting_list"] == waiting
+    await office.done("PATCH", f"/admin/providers/{slug}", {"may_grow": True})
+    assert run_sql(office.database_url, "select may_grow, may_shrink from gateway.providers where slug = %s", slug) == [
+        (True, False)
+    ]
 
 
 async def test_a_coupon_is_redeemed_as_often_as_it_was_made_for(office: Office) -> None:

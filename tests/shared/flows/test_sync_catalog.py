@@ -100,6 +100,39 @@ async def test_a_list_is_asked_for_as_the_provider_has_it(
     assert (with_bearer["Authorization"], with_key["x-portkey-api-key"]) == ("Bearer a key", "a key")
 
 
+async def test_one_model_that_is_listed_wrongly_takes_no_other_away(
+    catalog_stack: LocalStack, listed: Listed, model: str
+) -> None:
+    beside = openrouter_entry(f"{model}-beside")
+    far = {**beside["pricing"], "overrides": [{"min_prompt_tokens": 3_000_000_000, "prompt": "0.00001"}]}
+    dear = {"prompt": "999", "completion": "999"}
+    wrong = [
+        beside | {"supported_parameters": ["to\0ols", "\ud83d", "tools"]},
+        openrouter_entry(f"{model}-far") | {"pricing": far},
+        openrouter_entry(f"{model}-dear") | {"pricing": dear},
+        openrouter_entry("simulated/echo"),
+    ]
+    listed.lists("openrouter", openrouter_entry(model), *wrong)
+    assert await run(catalog_stack, listed, "openrouter") == CatalogCounts(added=2, skipped=3)
+    assert await run(catalog_stack, listed, "openrouter") == CatalogCounts(unchanged=2, skipped=3)
+
+
+async def test_a_model_that_another_list_had_first_is_one_model_once_the_nearest_list_names_it(
+    catalog_stack: LocalStack, listed: Listed, model: str
+) -> None:
+    name = model.partition("/")[2]
+    listed.lists("chutes", chutes_entry(f"HF/{name}"))
+    await run(catalog_stack, listed, *ALL)
+    assert [provider for provider, *_ in offers(catalog_stack, f"hf/{name}")] == ["chutes"]
+    listed.lists("openrouter", openrouter_entry(model))
+    assert await run(catalog_stack, listed, *ALL) == CatalogCounts(added=2, retired=1)
+    assert [(provider, is_retired) for provider, _, _, is_retired in offers(catalog_stack, model)] == [
+        ("chutes", False),
+        ("openrouter", False),
+    ]
+    assert await run(catalog_stack, listed, *ALL) == CatalogCounts(unchanged=2)
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -154,6 +187,7 @@ async def test_an_empty_list_is_not_believed(
     assert offers(catalog_stack, model) == [("openrouter", model, 1_050_000_000, False)]
     told = events(capsys.readouterr().out)[-1]
     assert (told["event"], told["listed"], told["missing"], told["offered"]) == ("catalog_list_waits", 0, 1, 1)
+    assert told["added"] == 0
 
 
 async def test_a_store_that_is_away_fails_the_sync_and_the_next_one_does_it(
