@@ -14,7 +14,7 @@ create function gateway.quote_listings(p_provider text, p_listed gateway.listing
 )
 language sql stable
 as $$
-    select listed.model_id, listed, case when offer.is_price_overridden then 0 else taken.markup_ppm end,
+    select listed.model_id, listed, case when (taken.set_price).input_tokens is null then taken.markup_ppm else 0 end,
            taken.cost, asked.price, taken.long_cost, asked.long_price,
            offer.model_id is null, offer.retired_at, offer.price_id, offer.pending_price_id,
            case when version.is_current then offer.price_id when version.is_waiting then offer.pending_price_id end,
