@@ -127,6 +127,12 @@ def test_a_price_that_is_set_holds_whatever_the_markup_until_it_is_lifted(books:
     assert _price(_offer(books, model_id, price=None)) == (1_100_000, 2_200_000)
 
 
+def test_a_price_that_is_lifted_is_never_the_bare_cost(books: Books) -> None:
+    model_id = _model(books, "eta")
+    assert _price(_offer(books, model_id, "eta", price={"input_tokens": 1, "output_tokens": 1})) == (1, 1)
+    assert _price(_offer(books, model_id, "eta", price=None)) == (1_050_000, 2_100_000)
+
+
 def test_a_free_price_is_one_that_is_set_to_nothing(books: Books) -> None:
     model_id = _model(books)
     assert _price(_offer(books, model_id, price={"input_tokens": 0, "output_tokens": 0})) == (0, 0)

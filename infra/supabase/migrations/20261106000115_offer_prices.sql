@@ -60,8 +60,8 @@ begin
         return null;
     end if;
     select * into strict v_old from gateway.prices where id = p_price_id;
-    v_price := gateway.price_for(v_old.cost, coalesce(p_markup_ppm, v_old.markup_ppm), p_set);
-    v_markup := case when p_set.input_tokens is null then coalesce(p_markup_ppm, v_old.markup_ppm) else 0 end;
+    v_price := gateway.price_for(v_old.cost, p_markup_ppm, p_set);
+    v_markup := case when p_set.input_tokens is null then p_markup_ppm else 0 end;
     -- A price that somebody sets holds for prompts of every length; what they cost us is what they cost.
     v_long := gateway.price_again(v_old.long_price_id, p_markup_ppm, p_set);
     if v_old.price = v_price and v_old.markup_ppm = v_markup and v_old.long_price_id is not distinct from v_long then

@@ -78,7 +78,7 @@ as $$
       from gateway.provider_offers as offer left join gateway.providers as seller on seller.slug = offer.provider
      where offer.model_id = p_model_id and offer.provider = p_provider
 $$;
-comment on function gateway.markup_of is 'What is put on the cost of an offer: its own markup, else its provider''s; null where neither has one.';
+comment on function gateway.markup_of is 'What is put on the cost of an offer: its own markup, else its provider''s.';
 
 create function gateway.price_offer_again(p_model_id text, p_provider text, p_set gateway.rates default null) returns void
 language plpgsql
@@ -111,9 +111,6 @@ declare
     v_price_id bigint;
     v_waiting  bigint;
 begin
-    if v_markup is null then
-        return;
-    end if;
     -- As whoever publishes one of them has it.
     perform from gateway.provider_offers where model_id = p_model_id and provider = p_provider for update;
     for v_variant in select * from gateway.image_prices where model_id = p_model_id and provider = p_provider loop
@@ -214,6 +211,11 @@ begin
     if v_answer is not null then
         return v_answer;
     end if;
+    -- Whose list nobody reads has no markup yet. As in a sync, before the lock.
+    insert into gateway.providers (slug)
+    select provider from gateway.provider_offers
+     where model_id = p_model_id and provider = p_changes #>> '{offer,provider}' and p_changes -> 'offer' ?| '{markup_ppm,price}'
+    on conflict do nothing;
     perform gateway.lock_catalog();
     select * into v_before from gateway.models where id = p_model_id for update;
     if not found then
