@@ -16,7 +16,7 @@ from tests.deploy.dialect_questions import DIALECT_STATUSES
 from tests.deploy.history_questions import HISTORY_STATUSES
 from tests.deploy.output_questions import OUTPUT_STATUSES
 from tests.deploy.question_set import GENERATIONS, questions
-from tests.deploy.same_answers import JSON, Question, Target, comparable, put
+from tests.deploy.same_answers import CRON_SECRET, JSON, Question, Target, comparable, put
 from tests.deploy.selling_questions import STATUSES
 from tests.functions.chat.client import HELLO, PATH, TIMEOUT, Answer, words
 from tests.functions.chat.speakers import EACH, Speaker
@@ -30,12 +30,22 @@ Answers = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def local_answers(local: Target, tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Answers:
+def listed(local: Target) -> None:
+    """The providers' lists are in the store before anybody asks what there is."""
+    scheduler = {"Authorization": f"Bearer {CRON_SECRET}"}
+    answer = asyncio.run(put(Question("", "POST", "/internal/jobs/catalog_sync", scheduler), local.url))
+    assert answer.status == 200, answer.raw
+
+
+@pytest.fixture(scope="session")
+def local_answers(listed: None, local: Target, tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Answers:
     return asyncio.run(ask_all(local, make_cast(tenant, make_model, privy)))
 
 
 @pytest.fixture(scope="session")
-def deployed_answers(deployed: Target, tenant: Tenants, make_model: Models, privy: PrivyTokens) -> Answers:
+def deployed_answers(
+    listed: None, deployed: Target, tenant: Tenants, make_model: Models, privy: PrivyTokens
+) -> Answers:
     return asyncio.run(ask_all(deployed, make_cast(tenant, make_model, privy)))
 
 

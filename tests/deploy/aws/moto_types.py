@@ -35,6 +35,7 @@ def add_types(endpoint: str) -> None:
         ("AWS::CloudWatch::Alarm", services.create_alarm, ("Arn",)),
         ("AWS::Lambda::EventInvokeConfig", services.create_event_invoke_config, ()),
         ("AWS::Lambda::Url", services.create_function_url, ("FunctionUrl", "FunctionArn")),
+        ("AWS::Logs::MetricFilter", services.create_metric_filter, ()),
         ("AWS::S3::BucketPolicy", services.create_bucket_policy, ()),
         ("AWS::SQS::QueuePolicy", services.create_queue_policy, ()),
     ):
@@ -79,6 +80,13 @@ class Services:
         given = {key: value for key, value in properties.items() if key != "TargetFunctionArn"}
         url = self._client("lambda").create_function_url_config(FunctionName=properties["TargetFunctionArn"], **given)
         return Created(url["FunctionArn"], {"FunctionUrl": url["FunctionUrl"], "FunctionArn": url["FunctionArn"]})
+
+    def create_metric_filter(self, properties: Properties, name: str) -> Created:
+        """Count the lines of a log that a pattern finds."""
+        given = _lower_camel_case(properties)
+        given["metricTransformations"] = [_lower_camel_case(each) for each in properties["MetricTransformations"]]
+        self._client("logs").put_metric_filter(filterName=name, **given)
+        return Created(name)
 
     def create_bucket_policy(self, properties: Properties, _: str) -> Created:
         """Do nothing: moto would obey a Deny without looking at its Condition."""
@@ -155,5 +163,5 @@ def _add_type(type_name: str, create: Create, attribute_names: frozenset[str]) -
 
 
 def _lower_camel_case(properties: Properties) -> Properties:
-    """Write the names as API Gateway's own API does."""
+    """Write the names as the APIs of API Gateway and CloudWatch Logs do."""
     return {name[0].lower() + name[1:]: value for name, value in properties.items()}
