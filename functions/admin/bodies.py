@@ -40,7 +40,7 @@ def _external_id(text: str) -> str:
 
 
 def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
+    if not text.isprintable() or not _EMAIL.fullmatch(text):
         raise ValueError("must be an e-mail address alone")
     return text
 
@@ -99,7 +99,7 @@ class NewKeyBody(Fields):
 
 
 class NewUserBody(Fields):
-    """POST /admin/users; replace_key: the account's key of this name is lost, and gets another secret."""
+    """POST /admin/users; replace_key: the account's key, as `key` names it, is lost and gets another secret."""
 
     external_id: Annotated[str, Field(max_length=MAX_EXTERNAL_ID_LENGTH), AfterValidator(_external_id)]
     email: Annotated[str, Field(max_length=254), AfterValidator(_email)] | None = None

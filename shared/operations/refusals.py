@@ -66,6 +66,14 @@ class LastAdmin(GatewayError):
     advice = "Nobody else is an admin; make somebody one first."
 
 
+class KeyDiffers(GatewayError):
+    """The account's key of this name may do other things than are asked for."""
+
+    status = 409
+    code = "key_differs"
+    advice = "The key of this name has another environment or other scopes; name those it has, or another name."
+
+
 class ZeroAmount(GatewayError):
     """Nothing would be given or taken."""
 
@@ -185,6 +193,12 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         LastAdmin,
         'This is the only admin. Make somebody else one first: PATCH /admin/users/{{id}} {{"role": "admin"}}.',
         None,
+    ),
+    "key_differs": (
+        KeyDiffers,
+        "The account's key '{name}' is of the environment {environment} and has these scopes: {scopes}. Name the same "
+        "in `key` to have its secret replaced, or another name to have another key.",
+        "key",
     ),
     "zero_amount": (ZeroAmount, "amount: more or less than nothing.", "amount"),
     "coupon_exists": (CouponExists, "There is a coupon '{code}' already. Choose another code.", "code"),

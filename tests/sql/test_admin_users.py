@@ -13,6 +13,14 @@ from tests.sql.races import crowd_of
 
 READ_EVENTS = "select event, actor, address is null from gateway.audit_log where account_id = %s order by id"
 READ_MAILS = "select template from gateway.outbox where account_id = %s order by created_at, template"
+READ_KEY_EVENTS = """
+    select event, subject from gateway.audit_log
+     where account_id = %s and event in ('key_created', 'key_rotated') order by id
+"""
+FILL_KEYS = """
+    insert into gateway.api_keys (account_id, name, environment, masked, scopes)
+    select %s, 'key ' || number, 'live', 'gw_…', '{inference}' from generate_series(2, 500) as number
+"""
 LOCK_ADMINS = "select pg_advisory_xact_lock(hashtext('gateway.admins')) where %s > 0"
 
 
@@ -170,8 +178,45 @@ def test_a_lost_key_is_replaced_where_that_is_asked_for(books: Books) -> None:
         for hmac in (given["secret"]["key_hmac"], secret["key_hmac"])
     }
     assert found == {given["secret"]["key_hmac"]: "refused", secret["key_hmac"]: "policy"}
-    other = _provision(books, "lost", key={"name": "another key"}, is_key_replaced=True)
-    assert other["key"]["id"] != first["key"]["id"]
+
+
+@pytest.mark.parametrize("other", [{"environment": "test"}, {"scopes": ["inference"]}, {"scopes": ["billing:read"]}])
+def test_a_key_that_may_do_other_things_than_are_asked_for_is_not_replaced(
+    books: Books, other: dict[str, object]
+) -> None:
+    external_id = f"differs {other}"
+    given = provisioning(external_id)
+    first = books.call("provision_user", admin=OPERATOR, **given)
+    before = last_event(books)
+    told = {"name": "first key", "environment": "live", "scopes": "inference, keys:write"}
+    assert refusal(_provision(books, external_id, key=other, is_key_replaced=True)) == (409, "key_differs", told)
+    assert events_since(books, before) == []
+    caller = caller_of(given["secret"]["key_hmac"], scope="keys:write")
+    assert books.call("check_caller", caller=caller)["verdict"] == "policy"
+    turned = {"scopes": ["keys:write", "inference"]}
+    assert _provision(books, external_id, key=turned, is_key_replaced=True)["key"]["id"] == first["key"]["id"]
+
+
+def test_a_key_of_another_name_is_one_more_and_is_written_down_as_that(books: Books) -> None:
+    first = _provision(books, "one more", user={"email": "more@example.com"})
+    added = _provision(books, "one more", key={"name": "another key", "environment": "test"}, is_key_replaced=True)
+    assert (added["key"]["name"], added["key"]["environment"]) == ("another key", "test")
+    replaced = _provision(books, "one more", is_key_replaced=True)
+    events = books.rows(READ_KEY_EVENTS, first["user"]["id"])
+    keys = (first["key"]["id"], added["key"]["id"], replaced["key"]["id"])
+    assert keys[0] == keys[2]
+    assert events == [
+        (event, str(key_id)) for event, key_id in zip(("key_created", "key_created", "key_rotated"), keys, strict=True)
+    ]
+    assert books.rows(READ_MAILS, first["user"]["id"]) == [("key_created",), ("key_rotated",), ("welcome",)]
+
+
+def test_an_account_that_has_all_the_keys_there_may_be_gets_no_other(books: Books) -> None:
+    user = _provision(books, "many keys")["user"]
+    books.rows(FILL_KEYS, user["id"])
+    one_more = _provision(books, "many keys", key={"name": "one more"}, is_key_replaced=True)
+    assert refusal(one_more) == (409, "too_many_keys", {"limit": 500})
+    assert _provision(books, "many keys", is_key_replaced=True)["key"]["name"] == "first key"
 
 
 def test_a_repeated_request_shows_the_sealed_key_for_a_while(books: Books) -> None:

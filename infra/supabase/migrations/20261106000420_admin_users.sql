@@ -162,27 +162,52 @@ begin
     return v_account_id;
 end $$;
 
-create function gateway.put_provisioned_key(p_account_id bigint, p_key gateway.api_keys, p_secret jsonb, p_now timestamptz) returns gateway.api_keys
+create function gateway.put_provisioned_key(
+    p_account_id bigint, p_asked gateway.api_keys, p_secret jsonb, p_now timestamptz,
+    out key gateway.api_keys, out is_made boolean, out refusal jsonb
+)
 language plpgsql
 as $$
 declare
-    v_key gateway.api_keys;
+    v_key_id bigint;
 begin
-    select * into v_key from gateway.api_keys
-     where account_id = p_account_id and name = p_key.name and kind = 'secret' and revoked_at is null;
+    is_made := false;
+    select id into v_key_id from gateway.api_keys
+     where account_id = p_account_id and name = p_asked.name and kind = 'secret' and revoked_at is null;
     if found then
-        perform from gateway.key_secrets where key_id = v_key.id for update;
-        perform from gateway.api_keys where id = v_key.id for no key update;
-        return gateway.replace_secret(v_key, p_secret, p_now, p_now);
+        perform from gateway.key_secrets where key_id = v_key_id for update;
+        perform from gateway.api_keys where id = v_key_id for no key update;
+        select * into key from gateway.api_keys where id = v_key_id;
+        -- Its secret begins with what was asked for, and is taken for it.
+        if key.environment <> p_asked.environment or not (key.scopes @> p_asked.scopes and key.scopes <@ p_asked.scopes) then
+            refusal := gateway.refusal(409, 'key_differs', jsonb_build_object(
+                           'name', key.name, 'environment', key.environment, 'scopes', array_to_string(key.scopes, ', ')));
+        else
+            key := gateway.replace_secret(key, p_secret, p_now, p_now);
+        end if;
+        return;
+    end if;
+    if (select count(*) from gateway.api_keys as live
+         where live.account_id = p_account_id and live.kind = 'secret' and live.revoked_at is null) >= gateway.max_keys() then
+        refusal := gateway.refusal(409, 'too_many_keys', jsonb_build_object('limit', gateway.max_keys()));
+        return;
     end if;
     insert into gateway.api_keys (account_id, name, environment, masked, scopes, created_at)
-    values (p_account_id, p_key.name, p_key.environment, p_secret ->> 'masked', p_key.scopes, p_now)
-    returning * into v_key;
-    insert into gateway.key_secrets (key_hmac, key_id, created_at) values (decode(p_secret ->> 'key_hmac', 'hex'), v_key.id, p_now);
-    return v_key;
+    values (p_account_id, p_asked.name, p_asked.environment, p_secret ->> 'masked', p_asked.scopes, p_now)
+    returning * into key;
+    insert into gateway.key_secrets (key_hmac, key_id, created_at) values (decode(p_secret ->> 'key_hmac', 'hex'), key.id, p_now);
+    is_made := true;
 end $$;
 comment on function gateway.put_provisioned_key is
-    'The key of this name with this secret: made, or in the place of the secret that it had. The account is locked.';
+    'The key of this name with this secret: made, or in the place of the secret that it had; refused where the key that there is may do other things than are asked for. The account is locked.';
+
+-- A key that an operator adds is told to its owner as one that he has made himself.
+drop trigger mail_of_event on gateway.audit_log;
+create trigger mail_of_event after insert on gateway.audit_log
+    for each row when (new.event in ('account_created', 'address_refused', 'domain_refused', 'key_rotated')
+                       -- The first key comes with the account; nobody's key made it.
+                       or new.event = 'key_created' and (new.key_id is not null or new.details ? 'is_added'))
+    execute function gateway.mail_of_event();
 
 create function api.provision_user(
     p_admin jsonb, p_user jsonb, p_key jsonb, p_secret jsonb, p_is_key_replaced boolean default false, p_receipt jsonb default null
@@ -194,7 +219,8 @@ declare
     v_user         gateway.provision := jsonb_populate_record(null::gateway.provision, p_user);
     v_asked        gateway.api_keys := jsonb_populate_record(null::gateway.api_keys, p_key);
     v_account_id   bigint;
-    v_key          gateway.api_keys;
+    v_put          record;
+    v_key          jsonb;
     v_fingerprints jsonb := '{"fingerprints": []}';
     v_answer       jsonb;
     v_is_new       boolean;
@@ -217,13 +243,18 @@ begin
     end if;
     if v_is_new or p_is_key_replaced then
         v_fingerprints := gateway.account_fingerprints(v_account_id);
-        v_key := gateway.put_provisioned_key(v_account_id, v_asked, p_secret, v.at);
+        select * into v_put from gateway.put_provisioned_key(v_account_id, v_asked, p_secret, v.at);
+        if v_put.refusal is not null then
+            return v_put.refusal || gateway.policy_of_admin(v.admin);
+        end if;
+        v_key := gateway.key_view(v_put.key);
         -- Where the operator sits is not for the owner, who reads the events of his keys.
-        perform gateway.write_audit(v_account_id, 'admin', ((v.admin).key).id, case when v_is_new then 'key_created' else 'key_rotated' end,
-                                    v_key.id::text, jsonb_build_object('environment', v_key.environment, 'scopes', v_key.scopes, 'overlap_hours', 0), null);
+        perform gateway.write_audit(
+            v_account_id, 'admin', ((v.admin).key).id, case when v_put.is_made then 'key_created' else 'key_rotated' end, (v_put.key).id::text,
+            jsonb_build_object('environment', v_key -> 'environment', 'scopes', v_key -> 'scopes')
+                || case when not v_put.is_made then '{"overlap_hours": 0}' when v_is_new then '{}' else '{"is_added": true}' end::jsonb, null);
     end if;
-    v_answer := jsonb_build_object('is_new_user', v_is_new, 'user', gateway.user_view(v_account_id, v.at),
-                                   'key', case when v_key.id is not null then gateway.key_view(v_key) end);
+    v_answer := jsonb_build_object('is_new_user', v_is_new, 'user', gateway.user_view(v_account_id, v.at), 'key', v_key);
     return gateway.admin_answer(v.admin, 'provisioned', v_answer, p_receipt) || v_fingerprints;
 end $$;
 comment on function api.provision_user is

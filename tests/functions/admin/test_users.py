@@ -44,6 +44,20 @@ async def test_the_same_external_id_finds_the_account_and_gives_another_secret_o
     assert (await Holder(office.gateway, lost["api_key"]).call("GET", "/v1/key")).status == 200
 
 
+async def test_a_secret_never_says_other_things_than_its_key_may_do(office: Office) -> None:
+    body = {"external_id": f"shop:{secrets.token_hex(6)}"}
+    first = await office.done("POST", "/admin/users", body, 201)
+    key: dict[str, object] = {"environment": "test", "scopes": ["inference"]}
+    least = {**body, "replace_key": True, "key": key}
+    answer = await office.operator.call("POST", "/admin/users", least)
+    assert (outcome(answer), answer.status, answer.error["param"]) == ("key_differs", 409, "key")
+    assert outcome(await Holder(office.gateway, first["api_key"]).call("GET", "/v1/key")) == 200
+    other = await office.done("POST", "/admin/users", {**least, "key": {**key, "name": "for tests"}}, 201)
+    assert other["api_key"].startswith("gw_test_")
+    assert (other["key"]["environment"], other["key"]["scopes"]) == ("test", ["inference"])
+    assert outcome(await Holder(office.gateway, other["api_key"]).call("GET", "/user/balance")) == "missing_scope"
+
+
 async def test_a_secret_is_shown_again_to_the_same_request_and_to_no_other(office: Office) -> None:
     asked, key = {"external_id": f"shop:{secrets.token_hex(6)}"}, {"Idempotency-Key": "one"}
     first = await office.operator.call("POST", "/admin/users", asked, key)
@@ -61,6 +75,9 @@ async def test_a_secret_is_shown_again_to_the_same_request_and_to_no_other(offic
         ({}, "external_id"),
         ({"external_id": " a"}, "external_id"),
         ({"external_id": "a", "email": "a@b, c@d"}, "email"),
+        ({"external_id": "a", "email": "a\0b@example.com"}, "email"),
+        ({"external_id": "a", "email": "a\x1bb@example.com"}, "email"),
+        ({"external_id": "a", "email": "a\ud800b@example.com"}, "email"),
         ({"external_id": "a", "plan_id": "no such plan"}, "plan_id"),
         ({"external_id": "a", "key": {"scopes": ["everything"]}}, "key.scopes[0]"),
         ({"external_id": "a", "role": "admin"}, "role"),
