@@ -3,12 +3,12 @@
 import msgspec
 
 from shared.clients.redis_failure import RedisUnavailable
-from shared.core.admin import Admin
 from shared.core.clock import ClockMs
 from shared.core.errors import StoreUnavailable
 from shared.core.receipts import Receipt
 from shared.core.verdicts import Refused
 from shared.flows.ask_as_admin import AdminDesk, AdminPetition, change_as_admin
+from shared.flows.refusals import refusal_error
 from shared.ledger.late import LateSettlement, LateSettlements
 from shared.operations.state import OperatedState
 from shared.operations.state_types import Letter, LetterTold
@@ -31,30 +31,30 @@ async def retry_dead_letter(means: RetryMeans, petition: AdminPetition, letter_i
     """
 
     async def retry(receipt: Receipt) -> LetterTold | Refused:
-        found = await _put_back(means, petition.admin, letter_id)
-        if isinstance(found, Refused):
+        known = receipt.to_json()
+        found = await means.state.read_letter(petition.admin, letter_id, known)
+        if isinstance(found, Refused) or found.is_replayed:
             return found
-        return await means.state.retry_letter(petition.admin, letter_id, receipt.to_json())
+        if found.letter.kind == "late_settlement" and found.letter.resolved_at is None:
+            await _put_back(means, found.letter)
+        return await means.state.retry_letter(petition.admin, letter_id, known)
 
     return (await change_as_admin(means.desk, petition, retry)).letter
 
 
-async def _put_back(means: RetryMeans, admin: Admin, letter_id: int) -> LetterTold | Refused:
+async def _put_back(means: RetryMeans, letter: Letter) -> None:
     """Put a late settlement on its list before it is taken for resolved: in the other order it could be lost."""
-    found = await means.state.read_letter(admin, letter_id)
-    if isinstance(found, Refused) or found.letter.kind != "late_settlement" or found.letter.resolved_at is not None:
-        return found
-    record = _record_of(found.letter)
-    if record is not None:
-        try:
-            await means.late.put(record, due_ms=means.clock_ms())
-        except RedisUnavailable as error:
-            raise StoreUnavailable("list of late settlements") from error
-    return found
+    record = _record_of(letter)
+    if record is None:
+        raise refusal_error(Refused(status=409, code="dead_letter_stays", numbers={}))
+    try:
+        await means.late.put(record, due_ms=means.clock_ms())
+    except RedisUnavailable as error:
+        raise StoreUnavailable("list of late settlements") from error
 
 
 def _record_of(letter: Letter) -> LateSettlement | None:
-    """Return the record with all its tries before it; None where the letter holds the beginning of what is none."""
+    """Return the record with all its tries before it; None where this version of the gateway cannot read it."""
     try:
         record = msgspec.convert(letter.payload, LateSettlement)
     except msgspec.ValidationError:

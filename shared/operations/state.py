@@ -75,13 +75,13 @@ class OperatedState:
         answer: type[LettersTold | Refused] = LettersTold | Refused  # type: ignore[assignment]
         return await self._database.call("list_dead_letters", _page(admin, chosen, limit, before), answer)
 
-    async def read_letter(self, admin: Admin, letter_id: int) -> LetterTold | Refused:
-        """Tell of one of them.
+    async def read_letter(self, admin: Admin, letter_id: int, receipt: Mapping[str, Any]) -> LetterTold | Refused:
+        """Tell of one of them, or what its retry by this receipt was answered before.
 
         raises  StoreUnavailable
         """
         answer: type[LetterTold | Refused] = LetterTold | Refused  # type: ignore[assignment]
-        arguments: dict[str, Argument] = {"p_admin": admin.to_json(), "p_letter_id": letter_id}
+        arguments: dict[str, Argument] = {"p_admin": admin.to_json(), "p_letter_id": letter_id, "p_receipt": receipt}
         return await self._database.call("read_dead_letter", arguments, answer)
 
     async def retry_letter(self, admin: Admin, letter_id: int, receipt: Mapping[str, Any]) -> LetterTold | Refused:

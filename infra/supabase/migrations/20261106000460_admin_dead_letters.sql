@@ -31,16 +31,18 @@ begin
 end $$;
 comment on function api.list_dead_letters is 'A page of what was given up, newest first, those before an id; p_filter is a gateway.letter_filter.';
 
-create function api.read_dead_letter(p_admin jsonb, p_letter_id bigint) returns jsonb
+create function api.read_dead_letter(p_admin jsonb, p_letter_id bigint, p_receipt jsonb default null) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
     v        record;
     v_letter gateway.dead_letters;
+    v_answer jsonb;
 begin
     select * into v from gateway.enter_admin(p_admin);
-    if v.refusal is not null then
-        return v.refusal;
+    v_answer := coalesce(v.refusal, gateway.admin_replay(v.admin, p_receipt));
+    if v_answer is not null then
+        return v_answer;
     end if;
     select * into v_letter from gateway.dead_letters where id = p_letter_id;
     if not found then
@@ -48,7 +50,8 @@ begin
     end if;
     return gateway.admin_answer(v.admin, 'dead_letter', jsonb_build_object('letter', gateway.letter_view(v_letter)));
 end $$;
-comment on function api.read_dead_letter is 'One of those that were given up.';
+comment on function api.read_dead_letter is
+    'One of those that were given up; with the receipt of a change, what that change was answered before.';
 
 create function gateway.requeue_event(p_id text, p_type text, p_hints text[], p_now timestamptz) returns void
 language sql

@@ -1,5 +1,6 @@
 """What was given up, seen over HTTP and brought to its end by its own job."""
 
+import json
 import secrets
 
 import msgspec
@@ -80,6 +81,44 @@ async def test_what_holds_nothing_that_could_be_tried_stays(office: Office, benc
     for letter_id in (torn, gone):
         assert outcome(await office.operator.call("POST", f"{LETTERS}/{letter_id}/retry")) == "dead_letter_stays"
     assert await bench.listed() == []
+
+
+async def test_a_late_settlement_that_cannot_be_read_any_more_stays_open(office: Office, bench: Bench) -> None:
+    customer, model = office.tenant(), office.make_model()
+    generation_id, price_id = await bench.admit(customer, model)
+    written = msgspec.to_builtins(record(generation_id, usage(price_id), tries=20))
+    # As a gateway of another version has written it.
+    del written["usage"]["price_id"]
+    letter_id = office.add_letter("late_settlement", str(generation_id), json.dumps(written))
+    before = office.count_events()
+    assert outcome(await office.operator.call("POST", f"{LETTERS}/{letter_id}/retry")) == "dead_letter_stays"
+    assert letter_id in await _open(office, "late_settlement")
+    assert (await bench.listed(), office.count_events()) == ([], before)
+    run_sql(office.database_url, "delete from gateway.dead_letters where id = %s", letter_id)
+
+
+async def test_a_retry_that_comes_again_puts_nothing_back_again(office: Office, bench: Bench) -> None:
+    customer, model = office.tenant(), office.make_model()
+    generation_id, price_id = await bench.admit(customer, model)
+    late = msgspec.json.encode(record(generation_id, usage(price_id), tries=20)).decode()
+    letter_id, key = office.add_letter("late_settlement", str(generation_id), late), secrets.token_hex(8)
+    retry = ("POST", f"{LETTERS}/{letter_id}/retry", None, {"Idempotency-Key": key})
+    first = await office.operator.call(*retry)
+    # The list's time is the gateway's, which is later than the bench's.
+    bench.wait(10)
+    assert (await settle_late(bench.means())).settled == 1
+    assert office.add_letter("late_settlement", str(generation_id), late) == letter_id
+    before = office.count_events()
+    again = await office.operator.call(*retry)
+    assert (again.status, again.json) == (200, first.json)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (await bench.listed(), office.count_events()) == ([], before)
+    # It stands open, and is tried again by whoever asks for that anew.
+    await office.done("POST", f"{LETTERS}/{letter_id}/retry")
+    assert len(await bench.listed()) == 1
+    bench.wait(10)
+    await settle_late(bench.means())
+    assert [line["charged_nanos"] for line in bench.lines(customer)] == [20_000]
 
 
 @pytest.mark.parametrize("letter_id", ["0", "x", "999999999999999999", "1%2F2", "-1"])
