@@ -15,7 +15,6 @@ MAX_URL_LENGTH = 200
 MAX_TITLE_LENGTH = 80
 # A public name: an app on somebody's own machine is known to nobody else.
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", re.ASCII)
-_PATH = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:@/-]*", re.ASCII)
 
 
 def read_calling_app(headers: Mapping[str, str]) -> CallingApp | None:
@@ -28,15 +27,15 @@ def read_calling_app(headers: Mapping[str, str]) -> CallingApp | None:
 
 
 def _read_url(text: str) -> str | None:
-    """Return host and path; what follows them may name a person or a session."""
+    """Return the address's origin; what follows it may name a person or a session, and is as many apps as one likes."""
     try:
         parts = urlsplit(text.strip())
         host = (parts.hostname or "").removesuffix(".")
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not _PATH.fullmatch(parts.path):
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
         return None
-    url = f"https://{host}{parts.path}".rstrip("/")
+    url = f"https://{host}"
     return url if len(url) <= MAX_URL_LENGTH else None
 
 

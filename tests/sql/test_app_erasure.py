@@ -2,6 +2,7 @@
 
 import uuid
 
+import psycopg
 import pytest
 
 from tests.sql.books import Books
@@ -9,18 +10,21 @@ from tests.sql.customers import Customer, make_customer
 
 APP = {"url": "https://jane-doe.example", "title": "Jane's"}
 READ_APPS = "select count(*) from gateway.usage_lines where account_id = %s and request ? 'app'"
+READ_HOURS = "select count(*) from gateway.app_hours where key_id = %s"
+READ_PLACES = "select count(*) from gateway.rankings where subject = 'apps' and name = %s"
 READ_REQUESTS = "select distinct request from gateway.usage_lines where account_id = %s"
 
 
 @pytest.fixture(autouse=True)
 def clean(books: Books) -> None:
     books.rows("delete from gateway.app_erasures")
+    books.rows("delete from gateway.app_hours")
 
 
-def use(customer: Customer, times: int = 1) -> None:
+def use(customer: Customer, times: int = 1, app: dict[str, str] = APP) -> None:
     for _ in range(times):
         generation_id: uuid.UUID = customer.admitted(tokens=1)
-        facts = {"outcome": "completed", "is_stream": False, "request": {"models": ["m"], "app": APP}}
+        facts = {"outcome": "completed", "is_stream": False, "request": {"models": ["m"], "app": app}}
         assert customer.settle(generation_id, 1, facts=facts)["verdict"] == "settled"
         customer.books.pass_time(seconds=1)
 
@@ -83,3 +87,32 @@ def test_what_was_under_way_when_the_account_ended_is_found_by_the_next_sweep_an
     books.pass_time(days=2)
     assert erase(books) == 0
     assert books.value("select count(*) from gateway.app_erasures") == 0
+
+
+def test_an_hour_that_is_summed_while_an_account_is_erased_keeps_nothing_of_it(books: Books) -> None:
+    leaver = make_customer(books, credit=1000)
+    leaver.set_key(is_app_public=True)
+    own = {"url": "https://someone.example", "title": "Someone's"}
+    use(leaver, 2, own)
+    with psycopg.connect(books.url) as summing:
+        summing.execute("select api.sum_usage_hours()")
+        end(leaver)
+        assert erase(books) == 2
+        summing.commit()
+    assert books.value(READ_HOURS, leaver.key_id) == 1
+    # Nobody reads it, and a day later it is gone.
+    for period in ("day", "month"):
+        books.call("rank_usage", subject="apps", period=period)
+    assert books.value(READ_PLACES, own["url"]) == 0
+    books.pass_time(days=2)
+    assert erase(books) == 0
+    assert books.value(READ_HOURS, leaver.key_id) == 0
+
+
+def test_what_a_deleted_account_used_is_summed_of_models_and_not_of_apps(books: Books) -> None:
+    leaver = make_customer(books, credit=1000)
+    leaver.set_key(is_app_public=True)
+    use(leaver)
+    end(leaver)
+    books.call("sum_usage_hours")
+    assert books.value(READ_HOURS, leaver.key_id) == 0

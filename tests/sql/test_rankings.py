@@ -22,6 +22,19 @@ INSERT_LINE = """
             row(%(tokens)s, null, null, null, null, 1)::gateway.quantities, 'provider', 0, 0, 0, 0, 0, 0, 'completed',
             false, false, '[]', %(request)s, %(waived_reason)s, %(at)s)
 """
+SPAM = """
+    insert into gateway.usage_lines (
+        generation_id, account_id, key_id, model_id, provider, price_id, quantities, usage_source, list_cost_nanos,
+        cost_nanos, charged_nanos, shortfall_nanos, provider_cost_nanos, cost_excess_nanos, outcome, is_stream, is_late,
+        attempts, request, created_at)
+    select gen_random_uuid(), key.account_id, key.id, 'a/one', 'openrouter', 1,
+           row(number, null, null, null, null, 1)::gateway.quantities, 'provider', 0, 0, 0, 0, 0, 0, 'completed', false,
+           false, '[]', jsonb_build_object('app', jsonb_build_object(
+               'url', 'https://a' || number || '.example', 'title', 'Title ' || number)),
+           date_trunc('hour', gateway.clock()) - hour * interval '1 hour' + interval '1 minute'
+      from (select %s::bigint as account_id, %s::bigint as id) as key, generate_series(1, %s) as number,
+           generate_series(1, %s) as hour
+"""
 START = datetime(2030, 3, 1, 12, 30, tzinfo=UTC)
 NO_TIME = """
     create or replace function gateway.rolling_time() returns interval
@@ -89,7 +102,15 @@ def tokens_by_name(books: Books, *of: str) -> dict[str, int]:
 def public_key(books: Books) -> tuple[int, int]:
     customer = make_customer(books)
     customer.set_key(is_app_public=True)
+    customer.set_key(app_public_since=START - timedelta(days=60))
     return customer.account_id, customer.key_id
+
+
+def make_spammer(books: Books, apps: int, hours: int = 1) -> tuple[int, int]:
+    """Make a key that has named apps without end in each of the hours before this one, with titles without end."""
+    key = public_key(books)
+    books.rows(SPAM, *key, apps, hours)
+    return key
 
 
 def test_models_are_ranked_by_their_tokens_of_each_period(books: Books) -> None:
@@ -129,6 +150,17 @@ def test_the_trend_is_against_as_long_a_time_before(books: Books) -> None:
     sync(books)
     trends = {place["name"]: (place["trend_percent"], place["trend_direction"]) for place in places(books)}
     assert trends == {"up": (100.0, "up"), "down": (-50.0, "down"), "flat": (0.0, "flat"), "new": (None, "new")}
+
+
+def test_the_trend_of_what_uses_no_tokens_is_that_of_its_requests(books: Books) -> None:
+    for model, before, now in (("more", 2, 4), ("fewer", 4, 1), ("new", 0, 3)):
+        for _ in range(before):
+            use(books, model, 0, hours_ago=30)
+        for _ in range(now):
+            use(books, model, 0)
+    sync(books)
+    trends = {place["name"]: (place["trend_percent"], place["trend_direction"]) for place in places(books)}
+    assert trends == {"more": (100.0, "up"), "fewer": (-75.0, "down"), "new": (None, "new")}
 
 
 def test_a_model_that_was_used_only_before_is_not_ranked(books: Books) -> None:
@@ -233,6 +265,33 @@ def test_a_key_that_takes_it_back_takes_back_what_was_summed(books: Books) -> No
     assert places(books, "day", "apps") == []
 
 
+def test_what_was_asked_before_a_key_let_its_apps_be_public_stays_unnamed(books: Books) -> None:
+    customer = make_customer(books)
+    key = (customer.account_id, customer.key_id)
+    for hours_ago in (3, 0.4):
+        use(books, "a/one", 100, hours_ago=hours_ago, key=key, app=APP)
+    customer.set_key(is_app_public=True)
+    books.pass_time(minutes=10)
+    use(books, "a/one", 5, hours_ago=0.05, key=key, app=APP)
+    sync(books)
+    assert tokens_by_name(books, "day", "apps") == {APP["url"]: 5}
+    # Nor does what a key has taken back return with what it allows anew.
+    customer.set_key(is_app_public=False)
+    books.pass_time(hours=2)
+    customer.set_key(is_app_public=True)
+    sync(books)
+    assert places(books, "day", "apps") == []
+
+
+def test_an_app_of_a_key_that_is_revoked_is_not_shown(books: Books) -> None:
+    key = public_key(books)
+    use(books, "a/one", 5, key=key, app=APP)
+    sync(books)
+    books.rows("update gateway.api_keys set revoked_at = gateway.clock() where id = %s", key[1])
+    sync(books)
+    assert places(books, "day", "apps") == []
+
+
 @pytest.mark.parametrize("status", ["suspended", "deleted"])
 def test_an_app_of_an_account_that_is_not_in_force_is_not_shown(books: Books, status: str) -> None:
     key = public_key(books)
@@ -253,18 +312,62 @@ def test_of_several_titles_the_one_that_was_used_most_is_shown(books: Books) -> 
     assert (place["title"], place["tokens"]) == ("New", 114)
 
 
-def test_whoever_names_a_new_app_with_each_request_fills_a_thousand_places(books: Books) -> None:
+def test_two_accounts_that_title_an_app_differently_leave_it_without_a_title(books: Books) -> None:
+    owner, other = public_key(books), public_key(books)
+    use(books, "a/one", 5, key=owner, app=APP)
+    use(books, "a/one", 7, key=other, app=APP)
+    sync(books)
+    assert places(books, "day", "apps")[0]["title"] == "An App"
+    use(books, "a/one", 100, key=other, app={**APP, "title": "Something else"})
+    sync(books)
+    (place,) = places(books, "day", "apps")
+    assert (place["title"], place["tokens"]) == (None, 112)
+    # Whoever names none takes none away.
+    books.rows("update gateway.api_keys set is_app_public = false where id = %s", other[1])
+    use(books, "a/one", 100, key=public_key(books), app={"url": APP["url"]})
+    sync(books)
+    assert places(books, "day", "apps")[0]["title"] == "An App"
+
+
+def test_whoever_names_a_new_app_with_each_request_is_counted_with_twenty_an_hour(books: Books) -> None:
+    use(books, "a/one", 1, hours_ago=1, key=public_key(books), app=APP)
+    spammer = make_spammer(books, apps=300, hours=2)
+    sync(books)
+    kept = books.rows(
+        "select hour, count(*), min(tokens) from gateway.app_hours where key_id = %s group by hour", spammer[1]
+    )
+    assert [(count, tokens) for _, count, tokens in kept] == [(20, 281), (20, 281)]
+    assert len(places(books, "day", "apps")) == 21
+    # Of what is used most nothing is lost.
+    assert places(books, "day", "apps")[0]["name"] == "https://a300.example"
+
+
+def test_many_titles_of_one_app_are_one_row_an_hour_with_the_one_that_was_used_most(books: Books) -> None:
     key = public_key(books)
-    use(books, "a/one", 500, key=key, app=APP)
+    for number in range(1, 31):
+        use(books, "a/one", number, key=key, app={"url": APP["url"], "title": f"Title {number}"})
+    sync(books)
+    assert books.rows("select title, requests from gateway.app_hours") == [("Title 30", 30)]
+
+
+def test_many_keys_that_name_apps_without_end_are_counted_with_a_thousand_an_hour(books: Books) -> None:
+    for _ in range(60):
+        make_spammer(books, apps=21)
+    sync(books)
+    assert books.rows("select count(*), min(tokens) from gateway.app_hours group by hour") == [(1000, 5)]
+
+
+def test_a_ranking_has_a_thousand_places_and_its_shares_are_of_all(books: Books) -> None:
+    key = public_key(books)
     books.rows("""
-        insert into gateway.app_hours (hour, key_id, url, title, requests, tokens)
-        select date_trunc('hour', gateway.clock()), key_id, 'https://' || number || '.example', '', 1, 1
-          from (select %s::bigint as key_id) as spammer, generate_series(1, 3000) as number
+        insert into gateway.app_hours (hour, key_id, url, requests, tokens)
+        select date_trunc('hour', gateway.clock()), key_id, 'https://' || number || '.example', 1, 1
+          from (select %s::bigint as key_id) as spammer, generate_series(1, 2000) as number
     """, key[1])  # fmt: skip
     books.rows("update gateway.usage_hours_summed set next_hour = gateway.clock() + interval '1 hour'")
     rank(books)
     ranking = books.call("read_ranking", source="gateway", subject="apps", period="day", limit=100, offset=0)
-    assert ranking["total"] == 1000
+    assert (ranking["total"], ranking["places"][0]["share"]) == (1000, 0.0005)
 
 
 def test_pages_of_a_ranking_follow_each_other(books: Books) -> None:

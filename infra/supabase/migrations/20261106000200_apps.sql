@@ -2,8 +2,23 @@
 
 comment on column gateway.usage_lines.request is 'What was asked, without a word of it; app: the url and the title of the app that the request said it came from.';
 
-alter table gateway.api_keys add column is_app_public boolean not null default false;
+alter table gateway.api_keys
+    add column is_app_public boolean not null default false,
+    add column app_public_since timestamptz check (app_public_since is not null or not is_app_public);
 comment on column gateway.api_keys.is_app_public is 'Whether the apps that this key''s requests come from may stand in the public ranking, with what they used.';
+comment on column gateway.api_keys.app_public_since is 'From when they may: what was asked before stays unnamed.';
+
+create function gateway.note_public_app() returns trigger
+language plpgsql
+as $$
+begin
+    new.app_public_since := case when new.is_app_public then gateway.clock() end;
+    return new;
+end $$;
+create trigger note_new_public_app before insert on gateway.api_keys
+    for each row when (new.is_app_public) execute function gateway.note_public_app();
+create trigger note_public_app before update of is_app_public on gateway.api_keys
+    for each row when (new.is_app_public <> old.is_app_public) execute function gateway.note_public_app();
 
 create or replace function gateway.key_view(p_key gateway.api_keys) returns jsonb
 language sql stable

@@ -15,14 +15,14 @@ create table gateway.app_hours (
     hour       timestamptz not null,
     key_id     bigint not null references gateway.api_keys,
     url        text not null,
-    title      text not null,
+    title      text,
     requests   bigint not null,
     tokens     bigint not null,
     created_at timestamptz not null default now(),
-    primary key (hour, key_id, url, title)
+    primary key (hour, key_id, url)
 );
 comment on table gateway.app_hours is
-    'The same by app, of keys that let their apps be public: by key, so that one that takes it back takes with it what is already summed. title is empty where none was named.';
+    'The same by app, of keys that let their apps be public: by key, so that one that takes it back takes with it what is already summed. title: the one that the key named most.';
 alter table gateway.app_hours enable row level security;
 
 create table gateway.usage_hours_summed (
@@ -38,6 +38,17 @@ create function gateway.ranked_days() returns int
 language sql immutable
 as $$ select 60 $$;
 comment on function gateway.ranked_days is 'How far back a ranking looks: the longest period, and as much before it.';
+
+create function gateway.max_apps_of_key() returns int
+language sql immutable
+as $$ select 20 $$;
+comment on function gateway.max_apps_of_key is 'How many apps of one key count in an hour: whoever names a new one with each request makes the sums no longer.';
+
+create function gateway.max_apps_of_hour() returns int
+language sql immutable
+as $$ select 1000 $$;
+comment on function gateway.max_apps_of_hour is
+    'How many apps count in an hour, by key, those first that were used most: what a ranking of months reads has an end.';
 
 create function gateway.all_tokens(p_quantities gateway.quantities) returns bigint
 language sql immutable
@@ -65,13 +76,28 @@ as $$
     select p_hour, model_id, count(*), sum(gateway.all_tokens(quantities))
       from gateway.ranked_lines(p_hour, p_hour + interval '1 hour')
      group by model_id;
+    with titled as (
+        select line.key_id, line.request #>> '{app,url}' as url, line.request #>> '{app,title}' as title, count(*) as requests,
+               sum(gateway.all_tokens(line.quantities)) as tokens
+          from gateway.ranked_lines(p_hour, p_hour + interval '1 hour') as line
+          join gateway.api_keys as key on key.id = line.key_id and key.is_app_public and line.created_at >= key.app_public_since
+          -- Of one that is gone what it used is erased.
+          join gateway.accounts as account on account.id = key.account_id and account.status <> 'deleted'
+         where line.request #>> '{app,url}' is not null
+         group by 1, 2, 3
+    ),
+    used as (
+        select key_id, url, (array_agg(title order by tokens desc, requests desc, title) filter (where title is not null))[1] as title,
+               sum(requests) as requests, sum(tokens) as tokens
+          from titled group by key_id, url
+    ),
+    placed as (
+        select used.*, row_number() over (partition by key_id order by tokens desc, requests desc, url) as place from used
+    )
     insert into gateway.app_hours (hour, key_id, url, title, requests, tokens)
-    select p_hour, line.key_id, line.request #>> '{app,url}', coalesce(line.request #>> '{app,title}', ''), count(*),
-           sum(gateway.all_tokens(line.quantities))
-      from gateway.ranked_lines(p_hour, p_hour + interval '1 hour') as line
-      join gateway.api_keys as key on key.id = line.key_id and key.is_app_public
-     where line.request #>> '{app,url}' is not null
-     group by 2, 3, 4
+    select p_hour, key_id, url, title, requests, tokens from placed
+     where place <= gateway.max_apps_of_key()
+     order by tokens desc, requests desc, key_id, url limit gateway.max_apps_of_hour()
 $$;
 comment on function gateway.sum_hour is 'Sums the usage lines of one hour, in the place of what was summed of it before.';
 

@@ -16,7 +16,7 @@ create function gateway.imported_uses(p_source text, p_last date, p_days int) re
 language sql stable
 as $$
     select array(
-        select row(model_id, null, null, sum(tokens) filter (where day > p_last - p_days),
+        select row(model_id, null, null, sum(tokens) filter (where day > p_last - p_days), null,
                    coalesce(sum(tokens) filter (where day <= p_last - p_days), 0))::gateway.ranked_use
           from gateway.imported_model_days
          where source = p_source and day > p_last - 2 * p_days and day <= p_last

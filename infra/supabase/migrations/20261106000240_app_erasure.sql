@@ -33,10 +33,16 @@ begin
                     where line.account_id = app_erasures.account_id and line.created_at > app_erasures.done_to)
      order by account_id limit 1 for update skip locked;
     if not found then
-        delete from gateway.app_erasures
-         where created_at < gateway.clock() - interval '1 day'
-           and not exists (select from gateway.usage_lines as line
-                            where line.account_id = app_erasures.account_id and line.created_at > app_erasures.done_to);
+        with over as (
+            delete from gateway.app_erasures
+             where created_at < gateway.clock() - interval '1 day'
+               and not exists (select from gateway.usage_lines as line
+                                where line.account_id = app_erasures.account_id and line.created_at > app_erasures.done_to)
+            returning account_id
+        )
+        -- Once more: an hour that was being summed when the account ended was written after the first time.
+        delete from gateway.app_hours
+         where key_id in (select key.id from gateway.api_keys as key join over using (account_id));
         return jsonb_build_object('count', 0);
     end if;
     delete from gateway.app_hours where key_id in (select id from gateway.api_keys where account_id = v_erasure.account_id);

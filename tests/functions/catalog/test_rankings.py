@@ -67,10 +67,12 @@ async def test_what_was_used_is_ranked_and_an_app_once_its_key_lets_it(
 
     assert not (await owner.read(owner))["is_app_public"]
     assert (await owner.change(owner, is_app_public=True))["is_app_public"]
+    assert (await owner.complete(model, headers=app_headers(model))).status == 200
     await sync(gateway)
     app = await find(gateway, "/ranking/apps", address)
     assert app is not None
-    assert (app["title"], app["tokens"], app["requests"]) == ("An App", tokens, 2)
+    # What was asked before stays unnamed.
+    assert (app["title"], app["tokens"], app["requests"]) == ("An App", tokens // 2, 1)
     await owner.change(owner, is_app_public=False)
     await sync(gateway)
     assert await find(gateway, "/ranking/apps", address) is None
