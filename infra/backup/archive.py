@@ -29,20 +29,22 @@ def save(file: Path, database_url: str) -> Contents:
 
     raises  BackupFailed, psycopg.Error
     """
-    if file.exists():
-        raise BackupFailed(f"{file} is there already")
+    for path in (file, _list_of(file)):
+        if path.exists():
+            raise BackupFailed(f"{path} is there already; name another file, or move it away")
     with _session(database_url) as session:
         session.execute(SNAPSHOT)
         row = session.execute(b"select pg_export_snapshot()").fetchone()
         assert row is not None
         # It holds addresses and chats of people.
         for path in (file, _list_of(file)):
-            path.touch(mode=0o600)
+            path.touch(mode=0o600, exist_ok=False)
         options = [f"--snapshot={row[0]}", "--format=custom", "--no-owner", f"--file={file}"]
         try:
             _run("pg_dump", [*options, *(f"--schema={schema}" for schema in SCHEMAS)], database_url)
         except BackupFailed:
-            file.unlink()
+            for path in (file, _list_of(file)):
+                path.unlink()
             raise
         contents = read_contents(session)
         session.execute(b"rollback")

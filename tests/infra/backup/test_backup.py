@@ -62,6 +62,18 @@ def test_only_its_owner_may_read_a_backup_and_none_is_written_over(saved: Path, 
     assert saved.read_bytes() == before
 
 
+def test_a_list_that_others_may_read_is_not_written_into(
+    stack: LocalStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gateway.dump"
+    left_behind = tmp_path / "gateway.dump.json"
+    left_behind.write_text("{}")
+    left_behind.chmod(0o644)
+    assert main(["save", str(file), "--database-url", stack.database_url]) == 1
+    assert f"{left_behind} is there already" in capsys.readouterr().err
+    assert (left_behind.read_text(), file.exists()) == ("{}", False)
+
+
 def test_a_gateway_s_database_is_not_restored_over(
     saved: Path, stack: LocalStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
