@@ -9,8 +9,8 @@ class ProvidersFailing(GatewayError):
     status = 503
     code = "providers_failing"
     advice = (
-        "The model's providers have failed several times in a row and are not asked for a moment; wait for `Retry- "
-        "After`, or name another model in `models`."
+        "The model's providers have failed several times in a row and are not asked for a moment; wait for "
+        "`Retry-After`, or name another model in `models`."
     )
     type = "server_error"
     is_retryable = True

@@ -10,7 +10,7 @@ from infra.describe.__main__ import DOCUMENT, described, main
 from infra.describe.applications import load_applications
 from infra.describe.document import NameTaken, merge
 from infra.describe.marks import MarkMissing, with_part
-from infra.describe.refusals import AmbiguousRefusal, Row, refusal_table, row_of
+from infra.describe.refusals import AmbiguousRefusal, Row, refusal_classes, refusal_table, row_of
 from infra.package.groups import ROOT, find_groups
 from shared.core.errors import GatewayError
 from shared.web.access import every_route
@@ -107,6 +107,15 @@ def test_two_refusals_of_one_code_say_the_same_of_it() -> None:
     assert row_of("taken", [Taken, AlsoTaken]).text == "Choose another."
     with pytest.raises(AmbiguousRefusal, match="TakenByYou"):
         row_of("taken", [Taken, TakenByYou])
+
+
+def test_names_in_an_advice_are_written_whole() -> None:
+    advices = {str(one.advice) for one in refusal_classes() if vars(one).get("advice")}
+    assert len(advices) > 50
+    for advice in advices:
+        spans = advice.split("`")
+        assert len(spans) % 2 == 1, advice
+        assert not [span for span in spans[1::2] if span != span.strip() or "- " in span], advice
 
 
 def test_a_part_takes_the_place_of_the_older_one_alone() -> None:
