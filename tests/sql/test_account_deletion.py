@@ -39,6 +39,7 @@ STAYS = {
         "spend_limit_nanos",
         "last_used_at",
         "revoked_at",
+        "app_public_since",
     },
 }
 # Something for a column of each type; those that must fit each other are filled below.

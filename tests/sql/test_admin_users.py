@@ -130,6 +130,31 @@ def test_a_role_is_given_and_taken_by_an_admin_alone(books: Books) -> None:
     ]
 
 
+def _leave(owner: Customer) -> Any:
+    return owner.books.call("delete_account", caller=owner.caller(scope="account:write"))
+
+
+def test_the_last_admin_deletes_his_account_only_after_somebody_else_is_one(own_ledger: Books) -> None:
+    admin = make_admin(own_ledger)
+    assert refusal(_leave(admin)) == (409, "last_admin", {})
+    assert own_ledger.call("check_admin", admin=as_admin(admin))["verdict"] == "admin"
+    other = make_admin(own_ledger)
+    assert _leave(admin)["verdict"] == "deleted"
+    assert refusal(_leave(other)) == (409, "last_admin", {})
+    assert _leave(make_owner(own_ledger))["verdict"] == "deleted"
+
+
+def test_of_admins_who_leave_at_once_one_stays(own_ledger: Books) -> None:
+    admins = [make_admin(own_ledger) for _ in range(6)]
+    calls: list[tuple[str, dict[str, object]]] = [
+        ("delete_account", {"caller": admin.caller(scope="account:write")}) for admin in admins
+    ]
+    with crowd_of(own_ledger, 6) as crowd:
+        answers = crowd.call_at_once(1, calls, lock=LOCK_ADMINS)
+    assert sorted(answer["verdict"] for answer in answers) == ["deleted"] * 5 + ["refused"]
+    assert own_ledger.value("select count(*) from gateway.accounts where role = 'admin' and status = 'active'") == 1
+
+
 def test_a_deleted_account_stays_as_it_is(books: Books) -> None:
     person = make_person(books)
     delete_account(person)

@@ -74,6 +74,14 @@ as $$
 $$;
 comment on function gateway.is_admin is 'Does this key, or this sign-in, operate the gateway?';
 
+create function gateway.is_last_admin(p_account_id bigint) returns boolean
+language sql stable
+as $$
+    select exists (select from gateway.accounts where id = p_account_id and role = 'admin' and status = 'active')
+       and not exists (select from gateway.accounts where id <> p_account_id and role = 'admin' and status = 'active')
+$$;
+comment on function gateway.is_last_admin is 'Would nobody be an admin any more without this one?';
+
 create function gateway.is_operator(p_admin jsonb) returns boolean
 language sql immutable
 as $$ select coalesce((p_admin ->> 'is_operator')::boolean, false) $$;
@@ -216,6 +224,46 @@ begin
 end $$;
 comment on function gateway.erase_spent is
     'Erases stored responses whose time is over, receipts of customers and of admins, old secrets, and what was sealed in receipts.';
+
+create or replace function api.delete_account(p_caller jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set enable_seqscan = off set plan_cache_mode = force_generic_plan set lock_timeout = '4s'
+as $$
+declare
+    v            record;
+    v_account_id bigint;
+    v_answer     jsonb;
+    v_owed       bigint;
+begin
+    -- Two who leave at once could each take the other for the one who stays.
+    if exists (select from gateway.find_key(gateway.read_caller(p_caller), gateway.clock()) as found
+                 join gateway.accounts as account on account.id = (found.key).account_id where account.role = 'admin') then
+        perform pg_advisory_xact_lock(hashtext('gateway.admins'));
+    end if;
+    select * into v from gateway.enter_locked(p_caller, p_takes_account => true, p_takes_wallet => true);
+    -- A key that spends nothing of the account, or less than all, does not end it.
+    v_answer := coalesce(v.refusal, gateway.escalation(v.key, p_caller, 'live', '{}') || gateway.policy_of(v.key));
+    if v_answer is not null then
+        return v_answer;
+    end if;
+    v_account_id := (v.key).account_id;
+    if gateway.is_last_admin(v_account_id) then
+        return gateway.refusal(409, 'last_admin') || gateway.policy_of(v.key);
+    end if;
+    perform gateway.bring_to_time(v_account_id, v.at);
+    select owed_nanos into strict v_owed from gateway.wallets where account_id = v_account_id;
+    if v_owed > 0 then
+        return gateway.refusal(409, 'account_owes', jsonb_build_object('owed_nanos', v_owed)) || gateway.policy_of(v.key);
+    end if;
+    v_answer := gateway.answer('deleted', v.key, jsonb_build_object(
+                    'account_id', v_account_id,
+                    'fingerprints', gateway.key_fingerprints(array(select id from gateway.api_keys where account_id = v_account_id))));
+    perform gateway.write_audit(v_account_id, case (v.key).kind when 'session' then 'user' else 'key' end, (v.key).id, 'account_deleted',
+                                null, null, gateway.read_caller(p_caller));
+    perform gateway.erase_account(v_account_id, v.at);
+    return v_answer;
+end $$;
+comment on function api.delete_account is
+    'Ends an account: no key of it is known from here on, nothing says whose it was, and its ledger stays. The last admin stays one. fingerprints: what the limiter has to forget.';
 
 create function api.check_admin(p_admin jsonb) returns jsonb
 language plpgsql security definer set search_path = ''

@@ -121,8 +121,7 @@ begin
         return gateway.refusal(409, 'account_deleted') || gateway.policy_of_admin(v.admin);
     end if;
     v_new := jsonb_populate_record(v.account, p_changes);
-    if (v.account).role = 'admin' and (v.account).status = 'active' and (v_new.role <> 'admin' or v_new.status <> 'active')
-       and not exists (select from gateway.accounts where role = 'admin' and status = 'active' and id <> p_account_id) then
+    if (v_new.role <> 'admin' or v_new.status <> 'active') and gateway.is_last_admin(p_account_id) then
         return gateway.refusal(409, 'last_admin') || gateway.policy_of_admin(v.admin);
     end if;
     update gateway.accounts set status = v_new.status, role = v_new.role, name = v_new.name

@@ -132,10 +132,11 @@ async def test_a_role_holds_at_once_for_a_key_and_for_a_sign_in(office: Office, 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"status": "suspended"}])
 async def test_the_last_admin_stays_one(office: Office, change: dict[str, str]) -> None:
     run_sql(office.database_url, DEMOTE_ALL)
-    tenant, _ = office.customer()
+    tenant, holder = office.customer()
     await office.done("PATCH", user_path(tenant), {"role": "admin"})
     answer = await office.operator.call("PATCH", user_path(tenant), change)
     assert (answer.status, answer.error["code"]) == (409, "last_admin")
+    assert outcome(await holder.call("DELETE", "/user/account", {"confirmation": "DELETE_ACCOUNT"})) == "last_admin"
     office.admin()
     await office.done("PATCH", user_path(tenant), change)
 
