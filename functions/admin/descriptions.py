@@ -13,10 +13,11 @@ from functions.admin.bodies import (
     PlanBody,
     UserChanges,
 )
+from functions.admin.monitor_views import MonitorView
 from functions.admin.queries import ACTORS, KINDS, ROLES, STATUSES, WINDOWS
 from functions.admin.sale_bodies import ModelChanges, ProviderChanges, SwitchesBody
 from functions.admin.sale_views import ModelView, ProviderView
-from functions.admin.state_views import AuditView, LedgerCheckView, LetterView, MonitorView, SwitchesView
+from functions.admin.state_views import AuditView, LedgerCheckView, LetterView, SwitchesView
 from functions.admin.views import CouponView, CreditView, ProvisionedView, UserLineView, UserView
 from shared.web.openapi import OnDemand, answer_of, body_of, list_of
 

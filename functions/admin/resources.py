@@ -19,13 +19,15 @@ from shared.core.settings import AdminSettings
 from shared.core.verdicts import Refused
 from shared.flows.ask_as_admin import AdminDesk, AdminPetition, Changed, Told, ask_as_admin, change_as_admin
 from shared.flows.provision_user import SHOWN_ONCE, ProvisionMeans
-from shared.flows.read_monitor import MonitorMeans
+from shared.flows.read_monitor import HealthScripts, MonitorMeans
 from shared.flows.retry_dead_letter import RetryMeans
 from shared.ledger.late import LateSettlements
 from shared.operations.accounts import AdminAccounts
 from shared.operations.refusals import UserNotFound
 from shared.operations.sales import AdminCatalog
 from shared.operations.state import SLOW_DEADLINE_S, OperatedState
+from shared.providers.registry import PROVIDERS
+from shared.routing.records import HealthRecords
 from shared.web.auth import Authenticator
 from shared.web.context import context_of
 from shared.web.desk import open_desk
@@ -73,7 +75,9 @@ async def open_resources() -> AsyncIterator[AdminResources]:
             state=state,
             provisioning=ProvisionMeans(desk, Sealer(settings.secret_keys, purpose=SHOWN_ONCE)),
             retries=RetryMeans(desk, state, late, wall_clock_ms),
-            monitor=MonitorMeans(opened.desk, state, late),
+            monitor=MonitorMeans(
+                opened.desk, state, late, HealthRecords(HealthScripts(redis), tuple(PROVIDERS), wall_clock_ms)
+            ),
         )
 
 

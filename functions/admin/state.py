@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.admin import descriptions
+from functions.admin.monitor_views import monitor_view
 from functions.admin.queries import read_account, read_audit_filter, read_window
 from functions.admin.resources import ask, change, enter
 from functions.admin.sale_bodies import read_switches
-from functions.admin.state_views import audit_view, ledger_check_view, monitor_view, switches_view
+from functions.admin.state_views import audit_view, ledger_check_view, switches_view
 from shared.flows.read_monitor import read_monitor
 from shared.web.access import requires_admin
 from shared.web.answers import json_answer

@@ -12,5 +12,11 @@ async def watch_losses(watch: LossWatch) -> int:
     alarm = await watch.take_alarm()
     if not alarm.is_due:
         return 0
-    log_event("house_loss_bound_passed", level="error", loss_nanos=alarm.loss_nanos, bound_nanos=alarm.bound_nanos or 0)
+    log_event(
+        "house_loss_bound_passed",
+        level="error",
+        loss_nanos=alarm.loss_nanos,
+        trial_spend_nanos=alarm.trial_spend_nanos,
+        bound_nanos=alarm.bound_nanos or 0,
+    )
     return 1

@@ -136,6 +136,13 @@ class DeadLetterStays(GatewayError):
     advice = "What the record is about cannot be read any more, or was done meanwhile."
 
 
+class WindowTooLarge(GatewayError):
+    """More was asked in the window than is added up while somebody waits."""
+
+    code = "window_too_large"
+    advice = "More requests are in the window than are added up at once; ask for a shorter one."
+
+
 class OfferNotFound(GatewayError):
     """The provider does not offer the model."""
 
@@ -223,6 +230,11 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         DeadLetterStays,
         "What this record is about cannot be read any more, or was done meanwhile; nothing is left to try.",
         "id",
+    ),
+    "window_too_large": (
+        WindowTooLarge,
+        "More than {limit} requests were settled in this window. Ask for a shorter one, one after the other.",
+        "from",
     ),
     "offer_not_found": (
         OfferNotFound,

@@ -13,12 +13,13 @@ Actor = Literal["user", "key", "admin", "system", "stripe"]
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stopped; daily_loss_bound_nanos: what the house may lose in a day (UTC) until trials pause."""
+    """What is stopped; daily_loss_bound_nanos: what losses and spent trial credit may come to in a day (UTC)."""
 
     are_trials_stopped: bool
     is_inference_stopped: bool
     daily_loss_bound_nanos: Nanos | None
     loss_today_nanos: Nanos
+    trial_spend_today_nanos: Nanos
     is_loss_bound_passed: bool
     changed_at: str | None
 
@@ -30,10 +31,11 @@ class SwitchesTold(AdminAnswer, frozen=True, kw_only=True, tag_field="verdict", 
 
 
 class LossAlarm(msgspec.Struct, frozen=True):
-    """What the house has lost today; is_due: that is more than it may, and nobody was told yet."""
+    """What the house has lost today; is_due: with the trials it is more than it may, and nobody was told yet."""
 
     is_due: bool
     loss_nanos: Nanos
+    trial_spend_nanos: Nanos
     bound_nanos: Nanos | None
 
 
@@ -48,10 +50,22 @@ class Percentiles(msgspec.Struct, frozen=True):
     max: int | None
 
 
+class CreditCharged(msgspec.Struct, frozen=True, kw_only=True):
+    """What requests were charged, by the kind of the lots that it was taken from; a purchase alone is money paid."""
+
+    purchase: Nanos = Nanos(0)
+    plan: Nanos = Nanos(0)
+    trial: Nanos = Nanos(0)
+    promo: Nanos = Nanos(0)
+    referral: Nanos = Nanos(0)
+    admin: Nanos = Nanos(0)
+
+
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """The requests that were settled in a window.
 
-    waived: those that the house has paid for, waived_cost_nanos at the providers; the token kinds are disjoint
+    charged_nanos: what was taken from credit, charged_by_credit tells from which; waived: those that the house has paid
+    for, waived_cost_nanos at the providers; the token kinds are disjoint
     """
 
     requests: int
@@ -71,6 +85,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     cost_nanos: Nanos
     charged_nanos: Nanos
+    charged_by_credit: CreditCharged
     shortfall_nanos: Nanos
     provider_cost_nanos: Nanos
     cost_excess_nanos: Nanos

@@ -4,11 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import Protocol
 
 import msgspec
 
 from shared.clients.redis_failure import RedisUnavailable
-from shared.clients.upstash import UpstashRedis
 from shared.core.clock import ClockMs
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.log import log_event
@@ -48,13 +48,21 @@ class HealthReport(msgspec.Struct, frozen=True):
     offers: Mapping[ProviderSlug, OfferHealth] = {}
 
 
+class ScriptRunner(Protocol):
+    """One Redis database that runs scripts which name their keys by themselves."""
+
+    async def run_script(self, text: str, arguments: Sequence[str | int]) -> object:
+        """Run one; raises RedisUnavailable."""
+        ...
+
+
 class HealthRecords:
     """Reads what the instances share.
 
     policy  open: without Redis nothing is known of anybody
     """
 
-    def __init__(self, redis: UpstashRedis, providers: Sequence[ProviderSlug], clock_ms: ClockMs) -> None:
+    def __init__(self, redis: ScriptRunner, providers: Sequence[ProviderSlug], clock_ms: ClockMs) -> None:
         self._redis = redis
         self._providers = tuple(providers)
         self._clock_ms = clock_ms

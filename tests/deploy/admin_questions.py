@@ -14,7 +14,7 @@ USER = ANY | {"id", "external_id", "created_at", "masked", "api_key", "resets_at
 LISTED = USER | {"next"}
 # Whose models and switches these are is the same for all places; what they lose and ask is not.
 OFFER = ANY | {"id", "created_at", "next", "has_more"}
-NOW = ANY | {"now", "loss_today", "changed_at", "checked_at"}
+NOW = ANY | {"now", "loss_today", "trial_spend_today", "changed_at", "checked_at"}
 # What comes of the questions that change something, and of those that look at all of it.
 ADMIN_STATUSES = {
     "an account is provisioned": 201,

@@ -9,8 +9,10 @@ from tests.sql.admins import OPERATOR
 from tests.sql.books import MODEL, Books
 from tests.sql.customers import Customer, make_customer, make_model
 from tests.sql.gifts import ask, make_person, starting
+from tests.sql.key_owners import refusal
 
 WINDOW = timedelta(minutes=10)
+BOUND = "create or replace function gateway.max_monitored() returns int language sql immutable as 'select 3'"
 
 
 def _attempt(
@@ -49,6 +51,7 @@ def test_a_window_without_requests_is_told_in_zeros(books: Books, start: datetim
     total = told["traffic"]["total"]
     times = {"count": 0, "p50": None, "p90": None, "p95": None, "p99": None, "max": None}
     assert (total.pop("duration_ms"), total.pop("first_byte_ms")) == (times, times)
+    assert total.pop("charged_by_credit") == {}
     assert set(total.values()) == {0}
     assert (told["traffic"]["models"], told["providers"]) == ([], [])
 
@@ -130,6 +133,34 @@ def test_money_and_tokens_are_what_the_books_say(books: Books, start: datetime) 
     )
     assert (shortfall, told["waived"], told["waived_cost_nanos"]) == (15, 1, 40)
     assert excess > 0
+
+
+def test_what_was_charged_is_told_by_the_kind_of_credit_that_it_was_taken_from(books: Books, start: datetime) -> None:
+    person, payer = make_person(books, credit=0), make_customer(books, credit=1_000)
+    ask(books, starting(person))
+    _use(person, 40)
+    _use(payer, 30)
+    rates = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    other = make_model(books, "test/other-credit", {"portkey": rates})
+    payer.credit(25, kind="promo", expires_at=books.now() + timedelta(days=1))
+    # The promotion first, since it ends first, and what it does not pay from what was bought.
+    _use(payer, 60, price_id=other["portkey"])
+    told = _monitor(books, start, start + WINDOW)["traffic"]
+    assert told["total"]["charged_nanos"] == 130
+    assert told["total"]["charged_by_credit"] == {"trial": 40, "purchase": 65, "promo": 25}
+    by_model = {model["model_id"]: model["charged_by_credit"] for model in told["models"]}
+    assert by_model == {MODEL: {"trial": 40, "purchase": 30}, "test/other-credit": {"purchase": 35, "promo": 25}}
+
+
+def test_a_window_with_more_requests_than_are_added_up_at_once_is_refused(own_ledger: Books) -> None:
+    books, customer = own_ledger, make_customer(own_ledger, credit=1_000)
+    books.rows(BOUND)
+    for _ in range(3):
+        _use(customer, 1)
+    assert _monitor(books)["traffic"]["total"]["requests"] == 3
+    _use(customer, 1)
+    answer = books.call("read_monitor", admin=OPERATOR, **{"from": None, "to": None})
+    assert refusal(answer) == (400, "window_too_large", {"limit": 3})
 
 
 def test_percentiles_are_those_of_the_requests_that_were_answered(books: Books, start: datetime) -> None:

@@ -1,6 +1,7 @@
 """What an operator stops stays stopped at the next admission, and what the house loses in a day has a bound."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from tests.sql.races import crowd_of
 
 OFF = {"are_trials_stopped": False, "is_inference_stopped": False, "daily_loss_bound_nanos": None}
 COUNTED_LOSSES = "select coalesce(sum(loss_nanos), 0)::bigint from gateway.house_losses where day = %s"
+COUNTED_TRIALS = "select coalesce(sum(trial_nanos), 0)::bigint from gateway.house_losses where day = %s"
 LOSSES_OF_LINES = """
     select coalesce(sum(shortfall_nanos + cost_excess_nanos
                         + case when waived_reason is null then 0 else provider_cost_nanos end), 0)::bigint
@@ -56,7 +58,9 @@ def _on_trial(books: Books) -> Customer:
 
 def test_a_new_gateway_has_nothing_stopped_and_no_bound(own_ledger: Books) -> None:
     told = own_ledger.call("read_switches", admin=OPERATOR)
-    nothing = {**OFF, "changed_at": None, "loss_today_nanos": 0, "is_loss_bound_passed": False}
+    nothing = {
+        **OFF, "changed_at": None, "loss_today_nanos": 0, "trial_spend_today_nanos": 0, "is_loss_bound_passed": False,
+    }  # fmt: skip
     assert told == {"switches": nothing, "verdict": "switches", "policy": None}
 
 
@@ -130,6 +134,49 @@ def test_a_loss_is_what_was_not_paid_what_a_provider_took_too_much_and_what_the_
     assert books.value(COUNTED_LOSSES, books.now().date()) == before + 47
 
 
+def test_trials_that_spend_the_bound_pause_and_nobody_who_has_paid(books: Books) -> None:
+    farmers, payer = [_on_trial(books) for _ in range(3)], make_customer(books, credit=1_000)
+    _set(books, daily_loss_bound_nanos=500)
+    payer.settle(payer.admitted(tokens=400), 400)
+    for farmer in farmers[:2]:
+        farmer.settle(farmer.admitted(tokens=200), 200)
+    _lose(make_customer(books, credit=10), 99)
+    # Admitted before it, and settled all the same.
+    held = farmers[2].admitted(tokens=50)
+    told = books.call("read_switches", admin=OPERATOR)["switches"]
+    assert (told["loss_today_nanos"], told["trial_spend_today_nanos"], told["is_loss_bound_passed"]) == (99, 400, False)
+    farmers[2].settle(held, 1)
+    assert refusal(farmers[0].admit(tokens=10)) == (503, "trials_paused", {})
+    assert outcome(ask(books, starting(make_person(books)))) == "trials_stopped"
+    assert payer.admit(tokens=10)["verdict"] == "admitted"
+    assert books.call("take_loss_alarm") == {
+        "is_due": True, "loss_nanos": 99, "trial_spend_nanos": 401, "bound_nanos": 500,
+    }  # fmt: skip
+    assert all(books.broken_rules(farmer.account_id) == [] for farmer in farmers)
+
+
+def test_trial_credit_that_lapses_or_comes_back_is_not_spent(books: Books) -> None:
+    person = _on_trial(books)
+    person.admitted(tokens=100)
+    before = books.value(COUNTED_TRIALS, books.now().date())
+    books.pass_time(days=4)
+    books.call("expire_trial", account_id=person.account_id)
+    assert [
+        books.value(COUNTED_TRIALS, day) for day in (books.now().date(), books.now().date() - timedelta(days=4))
+    ] == [
+        0,
+        before,
+    ]
+
+
+def test_what_a_settlement_that_comes_again_spent_of_a_trial_counts_once(books: Books) -> None:
+    person = _on_trial(books)
+    held = person.admitted(tokens=100)
+    for _ in range(3):
+        person.settle(held, 70)
+    assert books.value(COUNTED_TRIALS, books.now().date()) == 70
+
+
 def test_a_settlement_that_comes_again_is_one_loss(books: Books) -> None:
     customer = make_customer(books, credit=10)
     generation_id = customer.admitted(tokens=10)
@@ -155,7 +202,9 @@ def test_the_alarm_is_due_once_a_day_and_once_more_for_another_bound(books: Book
     _lose(make_customer(books, credit=10), 400)
     assert books.call("take_loss_alarm")["is_due"] is False
     _lose(make_customer(books, credit=10), 100)
-    assert books.call("take_loss_alarm") == {"is_due": True, "loss_nanos": 500, "bound_nanos": 500}
+    assert books.call("take_loss_alarm") == {
+        "is_due": True, "loss_nanos": 500, "trial_spend_nanos": 0, "bound_nanos": 500,
+    }  # fmt: skip
     assert books.call("take_loss_alarm")["is_due"] is False
     _set(books, daily_loss_bound_nanos=450)
     assert books.call("take_loss_alarm")["is_due"] is True

@@ -11,20 +11,21 @@ create table gateway.switches (
 );
 comment on table gateway.switches is 'One row. Read by every admission and every trial, changed by admins alone.';
 comment on column gateway.switches.daily_loss_bound_nanos is
-    'What the house may lose in a day (UTC) until trials pause: none is begun, and nobody who is on one is admitted. Null is no bound.';
+    'What the house may lose in a day (UTC), with the trial credit that is spent, until trials pause: none is begun, and nobody who is on one is admitted. Null is no bound.';
 comment on column gateway.switches.alarmed_on is 'The last day on which somebody was told that the bound was passed.';
 alter table gateway.switches enable row level security;
 insert into gateway.switches default values;
 
 create table gateway.house_losses (
-    day        date not null,
-    part       smallint not null check (part between 0 and 15),
-    loss_nanos bigint not null check (loss_nanos >= 0),
-    created_at timestamptz not null default now(),
+    day         date not null,
+    part        smallint not null check (part between 0 and 15),
+    loss_nanos  bigint not null default 0 check (loss_nanos >= 0),
+    trial_nanos bigint not null default 0 check (trial_nanos >= 0),
+    created_at  timestamptz not null default now(),
     primary key (day, part)
 ) with (fillfactor = 70);
 comment on table gateway.house_losses is
-    'What the house has lost on a day (UTC), in parts by account, so that settlements with a loss do not all wait for one row. Counted from usage lines, which stay the truth.';
+    'What the house has lost on a day (UTC), in parts by account, so that settlements with a loss do not all wait for one row. Counted from usage lines, which stay the truth. trial_nanos: what was spent of trials, which lots stay the truth of.';
 alter table gateway.house_losses enable row level security;
 
 create function gateway.loss_of(p_line gateway.usage_lines) returns bigint
@@ -52,15 +53,36 @@ create trigger count_loss after insert on gateway.usage_lines
     for each row when (new.shortfall_nanos > 0 or new.cost_excess_nanos > 0 or new.waived_reason is not null and new.provider_cost_nanos > 0)
     execute function gateway.count_loss();
 
-create function gateway.loss_on(p_day date) returns bigint
+create function gateway.count_trial_spend() returns trigger
+language plpgsql
+as $$
+declare
+    v_now timestamptz := gateway.clock();
+begin
+    insert into gateway.house_losses as lost (day, part, trial_nanos, created_at)
+    values ((v_now at time zone 'UTC')::date, new.account_id % 16, new.spent_nanos - old.spent_nanos, v_now)
+    on conflict (day, part) do update set trial_nanos = lost.trial_nanos + excluded.trial_nanos;
+    return null;
+end $$;
+comment on function gateway.count_trial_spend is
+    'Adds what a request spent of a trial to its day: nobody has paid for that, and whoever makes accounts for it is to meet the bound. Its lock is that of gateway.count_loss.';
+-- Who spends other credit calls nothing.
+create trigger count_trial_spend after update of spent_nanos on gateway.lots
+    for each row when (new.kind = 'trial' and new.spent_nanos > old.spent_nanos) execute function gateway.count_trial_spend();
+
+create function gateway.loss_on(p_day date, out loss_nanos bigint, out trial_nanos bigint)
 language sql stable
-as $$ select coalesce(sum(loss_nanos), 0)::bigint from gateway.house_losses where day = p_day $$;
+as $$
+    select coalesce(sum(lost.loss_nanos), 0)::bigint, coalesce(sum(lost.trial_nanos), 0)::bigint
+      from gateway.house_losses as lost where lost.day = p_day
+$$;
+comment on function gateway.loss_on is 'What the house has lost on a day, and what was spent of trials beside it.';
 
 create function gateway.is_loss_bound_passed(p_switches gateway.switches, p_now timestamptz) returns boolean
 language sql stable
 as $$
     select p_switches.daily_loss_bound_nanos is not null
-       and gateway.loss_on((p_now at time zone 'UTC')::date) >= p_switches.daily_loss_bound_nanos
+       and (select loss_nanos + trial_nanos from gateway.loss_on((p_now at time zone 'UTC')::date)) >= p_switches.daily_loss_bound_nanos
 $$;
 
 create function gateway.trial_stop(p_now timestamptz) returns jsonb
@@ -120,9 +142,9 @@ as $$
     select jsonb_build_object(
                'are_trials_stopped', switches.are_trials_stopped, 'is_inference_stopped', switches.is_inference_stopped,
                'daily_loss_bound_nanos', switches.daily_loss_bound_nanos, 'changed_at', switches.changed_at,
-               'loss_today_nanos', gateway.loss_on((p_now at time zone 'UTC')::date),
+               'loss_today_nanos', today.loss_nanos, 'trial_spend_today_nanos', today.trial_nanos,
                'is_loss_bound_passed', gateway.is_loss_bound_passed(switches, p_now))
-      from gateway.switches as switches where switches.id = 1
+      from gateway.switches as switches, gateway.loss_on((p_now at time zone 'UTC')::date) as today where switches.id = 1
 $$;
 
 create function api.read_switches(p_admin jsonb) returns jsonb
@@ -134,7 +156,7 @@ begin
     select * into v from gateway.enter_admin(p_admin);
     return coalesce(v.refusal, gateway.admin_answer(v.admin, 'switches', jsonb_build_object('switches', gateway.switches_view(gateway.clock()))));
 end $$;
-comment on function api.read_switches is 'What is stopped, and what the house has lost today.';
+comment on function api.read_switches is 'What is stopped, and what the house has lost today, and what was spent of trials.';
 
 create function api.set_switches(p_admin jsonb, p_changes jsonb, p_receipt jsonb default null) returns jsonb
 language plpgsql security definer set search_path = '' set lock_timeout = '4s'
@@ -177,6 +199,7 @@ declare
     v_today    date := (v_now at time zone 'UTC')::date;
     v_switches gateway.switches;
     v_is_due   boolean;
+    v_lost     record;
 begin
     select * into strict v_switches from gateway.switches where id = 1;
     v_is_due := v_switches.alarmed_on is distinct from v_today and gateway.is_loss_bound_passed(v_switches, v_now);
@@ -184,6 +207,8 @@ begin
         update gateway.switches set alarmed_on = v_today where id = 1 and alarmed_on is distinct from v_today;
         v_is_due := found;
     end if;
-    return jsonb_build_object('is_due', v_is_due, 'loss_nanos', gateway.loss_on(v_today), 'bound_nanos', v_switches.daily_loss_bound_nanos);
+    select * into v_lost from gateway.loss_on(v_today);
+    return jsonb_build_object('is_due', v_is_due, 'loss_nanos', v_lost.loss_nanos, 'trial_spend_nanos', v_lost.trial_nanos,
+                              'bound_nanos', v_switches.daily_loss_bound_nanos);
 end $$;
 comment on function api.take_loss_alarm is 'Whether somebody is to be told that the house lost more today than it may: once a day, and once more after another bound was set.';

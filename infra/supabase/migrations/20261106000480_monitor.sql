@@ -17,8 +17,8 @@ $$;
 create function gateway.traffic(p_from timestamptz, p_to timestamptz) returns jsonb
 language sql stable
 as $$
-    with line as (
-        select key_id, account_id, model_id, provider, outcome, is_stream, is_late, waived_reason, quantities, reasoning_tokens,
+    with line as not materialized (
+        select generation_id, key_id, account_id, model_id, provider, outcome, is_stream, is_late, waived_reason, quantities, reasoning_tokens,
                cost_nanos, charged_nanos, shortfall_nanos, provider_cost_nanos, cost_excess_nanos, first_byte_ms, duration_ms
           from gateway.usage_lines where created_at >= p_from and created_at < p_to
     ),
@@ -46,15 +46,33 @@ as $$
                                         count(first_byte_ms) filter (where outcome = 'completed')) as first_byte_ms
           from line group by grouping sets ((), (model_id))
     ),
+    -- A request is paid for at the moment at which it is settled.
+    spent as (
+        select line.model_id, lot.kind, sum(transfer.amount_nanos) as amount_nanos
+          from gateway.transfers as transfer
+          join gateway.lots as lot on lot.id = transfer.lot_id
+          join line on line.generation_id = transfer.generation_id
+         where transfer.created_at >= p_from and transfer.created_at < p_to and transfer.kind = 'usage'
+         group by line.model_id, lot.kind
+    ),
+    charged as (
+        select is_by_model, model_id, jsonb_object_agg(kind, amount_nanos) as charged_by_credit
+          from (select grouping(model_id) = 0 as is_by_model, model_id, kind, sum(amount_nanos)::bigint as amount_nanos
+                  from spent group by grouping sets ((kind), (model_id, kind))) as each
+         group by is_by_model, model_id
+    ),
     ranked as (
-        select summed.*, row_number() over (partition by is_by_model order by requests desc, model_id) as place from summed
+        select summed.*, coalesce(charged.charged_by_credit, '{}') as charged_by_credit,
+               row_number() over (partition by summed.is_by_model order by requests desc, summed.model_id) as place
+          from summed
+          left join charged on charged.is_by_model = summed.is_by_model and charged.model_id is not distinct from summed.model_id
     )
     select jsonb_build_object(
         'total', (select to_jsonb(ranked) - '{is_by_model,model_id,place}'::text[] from ranked where not is_by_model),
         'models', (select coalesce(jsonb_agg(to_jsonb(ranked) - '{is_by_model,place}'::text[] order by place), '[]')
                      from ranked where is_by_model and place <= 20))
 $$;
-comment on function gateway.traffic is 'The requests that were settled in a window, in all and by the twenty models that were asked most; times are milliseconds.';
+comment on function gateway.traffic is 'The requests that were settled in a window, in all and by the twenty models that were asked most; times are milliseconds. charged_by_credit: what was charged, by the kind of the credit that it was taken from.';
 
 create function gateway.provider_traffic(p_from timestamptz, p_to timestamptz) returns jsonb
 language sql stable
@@ -120,18 +138,35 @@ create index accounts_by_age on gateway.accounts (created_at);
 create index trials_by_start on gateway.trials (started_at);
 create index payments_by_grant on gateway.payments (granted_at) where granted_at is not null;
 
+create function gateway.max_monitored() returns int
+language sql immutable
+as $$ select 1000000 $$;
+comment on function gateway.max_monitored is 'How many requests are added up while somebody waits.';
+
+create function gateway.window_refusal(p_from timestamptz, p_to timestamptz) returns jsonb
+language sql stable
+as $$
+    -- Looked for by the index, and no further than it matters.
+    select gateway.refusal(400, 'window_too_large', jsonb_build_object('limit', gateway.max_monitored()))
+     where exists (select from gateway.usage_lines where created_at >= p_from and created_at < p_to
+                    order by created_at offset gateway.max_monitored() limit 1)
+$$;
+
 create function api.read_monitor(p_admin jsonb, p_from timestamptz, p_to timestamptz) returns jsonb
-language plpgsql security definer set search_path = '' set statement_timeout = '25s' set jit = off set plan_cache_mode = force_custom_plan
+language plpgsql security definer
+    set search_path = '' set statement_timeout = '25s' set jit = off set plan_cache_mode = force_custom_plan set work_mem = '64MB'
 as $$
 declare
     v      record;
     v_now  timestamptz := gateway.clock();
     v_from timestamptz := coalesce(p_from, v_now - interval '1 hour');
     v_to   timestamptz := coalesce(p_to, v_now);
+    v_no   jsonb;
 begin
     select * into v from gateway.enter_admin(p_admin);
-    if v.refusal is not null then
-        return v.refusal;
+    v_no := coalesce(v.refusal, gateway.window_refusal(v_from, v_to) || gateway.policy_of_admin(v.admin));
+    if v_no is not null then
+        return v_no;
     end if;
     return gateway.admin_answer(v.admin, 'monitor', jsonb_build_object(
         'from', v_from, 'to', v_to, 'traffic', gateway.traffic(v_from, v_to), 'providers', gateway.provider_traffic(v_from, v_to),

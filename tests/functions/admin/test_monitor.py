@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from infra.local.stack import LocalStack
+from shared.routing.offer_health import FAILURES_TO_OPEN
 from tests.functions.admin.people import Office
 from tests.functions.chat.client import Answer, ask
 from tests.functions.keys.client import outcome
+from tests.harness.gateways import Gateways
 from tests.harness.simulator import Simulator
 from tests.harness.tenants import Models, Tenant, TestModel
 
@@ -110,7 +112,9 @@ async def test_counts_tokens_errors_and_money_are_the_simulators_and_times_nearl
     assert Decimal(traffic["provider_cost"]) + Decimal(traffic["cost_excess"]) == bill > 0
     before = Decimal(customer.balance()["posted_nanos"]) / 10**9
     assert Decimal(traffic["charged"]) == 10 - before
-    assert Decimal(traffic["margin"]) == Decimal(traffic["charged"]) - bill
+    # What a customer has been given is spent, and pays for nothing.
+    assert (traffic["paid"], Decimal(traffic["other_credit"]["admin"])) == ("0.000000000", 10 - before)
+    assert Decimal(traffic["margin"]) == -bill
     assert traffic["shortfall"] == "0.000000000"
     assert {each["model"] for each in told["models"]} <= {asked.model.id for asked in requests}
     # Times.
@@ -154,6 +158,36 @@ async def test_a_window_that_is_none_is_refused(office: Office, query: str) -> N
     assert (answer.status, answer.error["code"]) == (400, "invalid_request")
 
 
+async def test_what_customers_paid_is_told_apart_from_credit_that_they_were_given(
+    office: Office, make_model: Models
+) -> None:
+    customer, model = office.tenant(credit_nanos=0), make_model("tokens=2")
+    customer.credit(10**9, kind="purchase")
+    began_at = datetime.now(UTC)
+    await ask(office.gateway, customer, model)
+    told = (await office.done("GET", f"/admin/monitor?from={began_at:%Y-%m-%dT%H:%M:%S.%fZ}"))["traffic"]
+    left = Decimal(customer.balance()["posted_nanos"]) / 10**9
+    assert Decimal(told["paid"]) == Decimal(told["charged"]) == 1 - left > 0
+    assert set(told["other_credit"].values()) == {"0.000000000"}
+    assert Decimal(told["margin"]) == Decimal(told["paid"]) - Decimal(told["provider_cost"])
+
+
+async def test_a_provider_that_nobody_asks_for_the_moment_is_told_as_all_instances_share_it(
+    office: Office, make_model: Models, start_gateway: Gateways
+) -> None:
+    customer, failing = office.tenant(), make_model("status=500", providers=("featherless",))
+    for _ in range(FAILURES_TO_OPEN):
+        await ask(office.gateway, customer, failing)
+    # One that has not looked at them within the last moments.
+    now = (await office.operator.on(start_gateway()).call("GET", "/admin/monitor?window=5m")).json["now"]
+    (provider,) = [each for each in now["providers"] if each["provider"] == "featherless"]
+    assert provider["requests"] >= FAILURES_TO_OPEN
+    assert provider["success_rate"] < 1
+    (breaker,) = [each for each in provider["breakers"] if each["model"] == failing.id]
+    assert breaker["state"] == "open"
+    assert 1 <= breaker["retry_after_s"] <= 30
+
+
 async def test_what_is_under_way_is_seen_as_it_stands(office: Office, make_model: Models, simulator: Simulator) -> None:
     customer, gate = office.tenant(), "of-the-monitor"
     model = make_model(f"tokens=2,gate={gate}")
@@ -170,11 +204,16 @@ async def test_what_is_under_way_is_seen_as_it_stands(office: Office, make_model
     assert after["holds"]["open"] == before["holds"]["open"]
 
 
-async def test_a_limiter_that_is_away_is_told_and_the_rest_all_the_same(stack: LocalStack, office: Office) -> None:
+async def test_a_limiter_that_is_away_is_told_and_the_rest_all_the_same(
+    stack: LocalStack, office: Office, start_gateway: Gateways
+) -> None:
+    operator = office.operator.on(start_gateway())
     there = (await office.done("GET", "/admin/monitor?window=5m"))["now"]["limiter"]
     assert (there["status"], there["late_settlements"], there["look_ups"]) == ("healthy", 0, 0)
     with stack.without("redis"):
-        away = (await office.done("GET", "/admin/monitor?window=5m"))["now"]["limiter"]
+        now = (await operator.call("GET", "/admin/monitor?window=5m")).json["now"]
+    away, providers = now["limiter"], now["providers"]
+    assert providers == []
     assert away == {"status": "down", "latency_ms": None, "late_settlements": None, "look_ups": None}
 
 
