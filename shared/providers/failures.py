@@ -4,62 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 
 import msgspec
 
 from shared.core.errors import GatewayError
+from shared.providers.failure_kinds import FailureKind, ProviderFailure, kind_of
 from shared.providers.raw_json import MalformedAnswer, decode
 
 MAX_RETRY_AFTER_S = 3_600
 DEFAULT_RETRY_AFTER_S = 5
-# An error's text is looked into only this far.
-_MAX_TEXT_BYTES = 16_384
-
-_CONTEXT_LENGTH = re.compile(
-    rb"context[_ ]length|context window|maximum context|max_model_len|prompt is too long|input is too long"
-    rb"|too many (?:input )?tokens|reduce the length of the (?:messages|prompt|input)",
-    re.IGNORECASE,
-)
-_CONTENT_FILTER = re.compile(
-    rb"content[_ ]filter|content[_ ](?:management )?policy|responsibleaipolicy|moderation|flagged"
-    rb"|data_inspection_failed",
-    re.IGNORECASE,
-)
-
-
-class FailureKind(StrEnum):
-    """What went wrong at a provider."""
-
-    RATE_LIMITED = "rate_limited"
-    OVERLOADED = "overloaded"
-    UNAVAILABLE = "unavailable"
-    TIMEOUT = "timeout"
-    BAD_REQUEST = "bad_request"
-    CONTEXT_LENGTH = "context_length"
-    CONTENT_FILTERED = "content_filtered"
-    WRONG_DIMENSIONS = "wrong_dimensions"
-    UNAUTHORISED = "unauthorised"
-    PAYMENT = "payment"
-    NOT_FOUND = "not_found"
-
-
-_CLIENTS_FAULT = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED})
-
-
-class ProviderFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """One failed attempt. status: None when no answer came; retry_after_s: as the provider asked, bounded."""
-
-    kind: FailureKind
-    status: int | None = None
-    retry_after_s: int | None = None
-
-    @property
-    def is_retryable_elsewhere(self) -> bool:
-        """Say whether another provider may succeed: always, unless the request itself is at fault."""
-        return self.kind not in _CLIENTS_FAULT
-
-
 TIMED_OUT = ProviderFailure(kind=FailureKind.TIMEOUT)
 UNREACHABLE = ProviderFailure(kind=FailureKind.UNAVAILABLE)
 WRONG_DIMENSIONS = ProviderFailure(kind=FailureKind.WRONG_DIMENSIONS)
@@ -142,8 +95,15 @@ _REFUSALS: dict[FailureKind, tuple[type[GatewayError], str]] = {
     FailureKind.TIMEOUT: (ProviderTimedOut, "The provider did not answer in time."),
     FailureKind.UNAVAILABLE: (ProviderUnavailable, "The provider failed to answer."),
     FailureKind.UNAUTHORISED: _ACCOUNT_PROBLEM,
-    FailureKind.PAYMENT: _ACCOUNT_PROBLEM,
+    FailureKind.ACCOUNT_EMPTY: _ACCOUNT_PROBLEM,
+    FailureKind.UNAFFORDABLE: _ACCOUNT_PROBLEM,
+    FailureKind.MODEL_GONE: _ACCOUNT_PROBLEM,
     FailureKind.NOT_FOUND: _ACCOUNT_PROBLEM,
+    FailureKind.UNSUPPORTED: (
+        ProviderRejectedRequest,
+        "No provider of the model takes what the request asks of it. Check its tools, images, parameters and "
+        "'provider.data_collection', or name another model in 'models'.",
+    ),
     FailureKind.CONTEXT_LENGTH: (
         ContextLengthExceeded,
         "The prompt and the answer asked for do not fit the model's context. Shorten one of them.",
@@ -191,7 +151,7 @@ def classify_status(status: int, headers: Mapping[str, str], body: bytes) -> Pro
     policy  never raises; what is not known counts as unavailable
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    return ProviderFailure(kind=_kind_of(status, body), status=status, retry_after_s=_retry_after_s(lowered))
+    return ProviderFailure(kind=kind_of(status, body), status=status, retry_after_s=_retry_after_s(lowered))
 
 
 def classify_error(raw: bytes) -> ProviderFailure:
@@ -219,36 +179,6 @@ def refusal_for(failure: ProviderFailure) -> GatewayError:
     if refusal.status in {429, 503}:
         headers["Retry-After"] = str(failure.retry_after_s or DEFAULT_RETRY_AFTER_S)
     return refusal(message, param=_PARAMS.get(failure.kind), headers=headers)
-
-
-def _kind_of(status: int, body: bytes) -> FailureKind:
-    if status in {400, 413, 422}:
-        return _kind_of_rejection(body)
-    if status == 403 and _CONTENT_FILTER.search(body[:_MAX_TEXT_BYTES]):
-        # OpenRouter's 403 is a prompt that moderation flagged; any other provider's is about our key.
-        return FailureKind.CONTENT_FILTERED
-    kinds = {
-        401: FailureKind.UNAUTHORISED,
-        402: FailureKind.PAYMENT,
-        403: FailureKind.UNAUTHORISED,
-        404: FailureKind.NOT_FOUND,
-        408: FailureKind.TIMEOUT,
-        429: FailureKind.RATE_LIMITED,
-        503: FailureKind.OVERLOADED,
-        504: FailureKind.TIMEOUT,
-        # Cloudflare's timeouts, then Anthropic's overload.
-        522: FailureKind.TIMEOUT,
-        524: FailureKind.TIMEOUT,
-        529: FailureKind.OVERLOADED,
-    }
-    return kinds.get(status, FailureKind.UNAVAILABLE)
-
-
-def _kind_of_rejection(body: bytes) -> FailureKind:
-    text = body[:_MAX_TEXT_BYTES]
-    if _CONTEXT_LENGTH.search(text):
-        return FailureKind.CONTEXT_LENGTH
-    return FailureKind.CONTENT_FILTERED if _CONTENT_FILTER.search(text) else FailureKind.BAD_REQUEST
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> int | None:

@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.providers.failure_kinds import FailureKind, ProviderFailure
 from shared.providers.failures import (
     MAX_RETRY_AFTER_S,
     TIMED_OUT,
     UNREACHABLE,
-    FailureKind,
-    ProviderFailure,
     classify_error,
     classify_status,
     refusal_for,
@@ -108,7 +107,7 @@ def test_silence_and_absence_are_kinds_too() -> None:
         (b'{"code":"429"}', FailureKind.RATE_LIMITED),
         (b'{"code":502}', FailureKind.UNAVAILABLE),
         (b'{"code":403,"metadata":{"reasons":["x"],"flagged_input":"y"}}', FailureKind.CONTENT_FILTERED),
-        (b'{"code":402}', FailureKind.PAYMENT),
+        (b'{"code":402}', FailureKind.UNAFFORDABLE),
         (b'{"type":"overloaded_error"}', FailureKind.OVERLOADED),
         (b'{"code":"rate_limit_exceeded"}', FailureKind.RATE_LIMITED),
         (b'{"code":"context_length_exceeded","type":"invalid_request_error"}', FailureKind.CONTEXT_LENGTH),
