@@ -36,13 +36,14 @@ class Script(msgspec.Struct, frozen=True):
 class Rider(msgspec.Struct, frozen=True):
     """A second script that goes along with another one's call, and costs no call of its own.
 
-    take: is given its answer, and nothing where there is none; it may not raise
+    take: is given its answer; miss: is called where there is none, and it may have run all the same. Neither may raise
     """
 
     script: Script
     keys: tuple[str, ...]
     arguments: tuple[str | int, ...]
     take: Callable[[object], None]
+    miss: Callable[[], None] = lambda: None
 
 
 class Redis:
@@ -90,22 +91,29 @@ class Redis:
             return await self._post(words)
         sha1, operands = rider.script.sha1, (len(rider.keys), *rider.keys, *rider.arguments)
         named = ("EVALSHA", sha1) if sha1 in self._known_riders else ("EVAL", rider.script.text)
-        answers = await self._post_body([_texts(words), _texts((*named, *operands))], "/pipeline")
-        match answers:
-            case [{} as answer, {} as ridden] if _is_answer(answer) and _is_answer(ridden):
-                self._hand_over(rider, ridden)
-                return answer
-            case _:
-                raise RedisUnavailable("a pipeline of two did not answer with two results")
+        is_taken = False
+        try:
+            answers = await self._post_body([_texts(words), _texts((*named, *operands))], "/pipeline")
+            match answers:
+                case [{} as answer, {} as ridden] if _is_answer(answer) and _is_answer(ridden):
+                    is_taken = self._hand_over(rider, ridden)
+                    return answer
+                case _:
+                    raise RedisUnavailable("a pipeline of two did not answer with two results")
+        finally:
+            if not is_taken:
+                rider.miss()
 
-    def _hand_over(self, rider: Rider, answer: dict[str, object]) -> None:
+    def _hand_over(self, rider: Rider, answer: dict[str, object]) -> bool:
+        """Give a rider its answer; tell whether there is one."""
         if "error" not in answer:
             self._known_riders.add(rider.script.sha1)
             rider.take(answer["result"])
-            return
+            return True
         self._known_riders.discard(rider.script.sha1)
         if not _is_script_missing(answer):
             log_event("redis_rider_failed", level="warning", reason=str(answer["error"])[:ERROR_TEXT_LENGTH])
+        return False
 
     async def _post(self, words: Sequence[str | int]) -> dict[str, object]:
         answer = await self._post_body(_texts(words), "")

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -129,6 +130,17 @@ async def test_a_rider_goes_along_in_the_same_call(redis: Redis, server: Scripte
         [own, ["EVAL", RIDING.text, "1", "r", "7"]],
         [own, ["EVALSHA", RIDING.sha1, "1", "r", "7"]],
     ]
+
+
+@pytest.mark.parametrize("answer", [[{"result": 1}, {"error": "NOSCRIPT"}], [{"result": 1}], {"error": "ERR"}])
+async def test_a_rider_that_gets_no_answer_hears_so_once(redis: Redis, server: ScriptedRedis, answer: object) -> None:
+    taken: list[object] = []
+    missed: list[str] = []
+    rider = Rider(RIDING, ("r",), (7,), taken.append, lambda: missed.append("missed"))
+    server.will_answer(answer)
+    with contextlib.suppress(RedisUnavailable):
+        await redis.run_script(SCRIPT, keys=("a",), arguments=(1,), rider=rider)
+    assert (taken, missed) == ([], ["missed"])
 
 
 async def test_a_rider_that_redis_has_forgotten_costs_no_second_call(redis: Redis, server: ScriptedRedis) -> None:
