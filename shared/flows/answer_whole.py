@@ -24,7 +24,7 @@ async def answer_whole[T](
     is_answered = False
     try:
         async with call.meter.kept_alive(lambda: usage_if_crashed(call)):
-            answer = await attempt_in_turn(call.inference, call.offers, ask, call.trail, deadline_s=call.deadline_s)
+            answer = await attempt_in_turn(call, ask)
         done = answered(answer)
         is_answered = True
     finally:

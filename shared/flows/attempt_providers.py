@@ -1,9 +1,8 @@
-"""One provider after the other until one answers: what counts as a failure, and the trail that is kept of them."""
+"""One provider after the other until one answers: what counts as a failure, and who is asked next."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from shared.clients.upstream import (
     UpstreamAnswer,
@@ -12,25 +11,25 @@ from shared.clients.upstream import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
-from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
-from shared.core.log import log_event
-from shared.flows.inference import Inference
-from shared.ledger.late import LookUp
-from shared.ledger.types import Attempt, Offer
-from shared.providers.failures import (
-    TIMED_OUT,
-    UNREACHABLE,
-    FailureKind,
-    ProviderFailure,
-    classify_status,
-    refusal_for,
+from shared.flows.call import Call, providers_failing
+from shared.flows.judge_provider import (
+    SURELY_LONG_S,
+    give_back_probe,
+    is_only_long,
+    note_beginning,
+    note_failure,
+    take_turn,
 )
+from shared.flows.trail import Trail
+from shared.ledger.types import Offer
+from shared.providers.failure_kinds import FailureKind, ProviderFailure
+from shared.providers.failures import TIMED_OUT, UNREACHABLE, classify_status, refusal_for
 from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import EventTooLarge
-from shared.routing.health import ProviderHealth
-from shared.routing.offer_health import Pair
 
+# Four providers that fail in a row are an outage of ours or of the model; a fifth would only lengthen the wait.
+MAX_ATTEMPTS = 4
 # An error's body is read only to classify it.
 ERROR_BODY_TIMEOUT_S = 5.0
 # A provider that is asked with less time left is blamed for a timeout that is not its own.
@@ -69,121 +68,77 @@ class AnswerTooLarge(GatewayError):
 class AttemptFailed(Exception):
     """A provider did not give an answer that can be passed on; status is None where no headers came.
 
-    is_blameless: it says nothing about the provider, but about the time that it had left, or how much we read
+    is_blameless: it says nothing about the provider, but about the time that it had left, how much we read, or what can
+    be said to this client
     """
 
     def __init__(self, failure: ProviderFailure, status: int | None, *, is_blameless: bool = False) -> None:
         super().__init__(failure.kind.value)
         self.failure = failure
         self.status = status
-        self.is_provider_at_fault = not is_blameless and failure.is_retryable_elsewhere
+        self.is_provider_at_fault = not is_blameless and failure.is_provider_at_fault
 
 
-@dataclass(slots=True)
-class Trail:
-    """What was tried for one request.
+async def attempt_in_turn[T](call: Call, ask: Callable[[Offer], Awaitable[T]]) -> T:
+    """Ask the call's providers in turn and return the first answer.
 
-    is_reached: a provider may have seen it, so it cannot be voided any more
-    is_out_of_time: the last one was still at it when the request's own time was over, and will send its bill
-    is_too_large: the last one's answer was not read to its end, and is on its bill too
-    too_small_tokens: a context of so many did not hold it
-    lost_cost_nanos: what providers say that they charge for answers of which nothing could be used
-    unsaid_offer: the last one that answered so and does not say what it charges
-    probes: whom this request alone may try, of those of which it knows nothing yet
-    look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
-    units   started_s: when the request came, on the monotonic clock
-    """
-
-    started_s: float
-    probes: set[Pair] = field(default_factory=set)
-
-    attempts: list[Attempt] = field(default_factory=list)
-    is_reached: bool = False
-    is_out_of_time: bool = False
-    is_too_large: bool = False
-    too_small_tokens: int = 0
-    lost_cost_nanos: int = 0
-    unsaid_offer: Offer | None = None
-    last_offer: Offer | None = None
-    look_up: LookUp | None = None
-    first_byte_ms: int | None = None
-
-
-async def attempt_in_turn[T](
-    inference: Inference,
-    offers: Sequence[Offer],
-    call: Callable[[Offer], Awaitable[T]],
-    trail: Trail,
-    *,
-    deadline_s: float,
-) -> T:
-    """Call the offers' providers in turn and return the first answer.
-
-    units   deadline_s: on the monotonic clock
-    raises  TimeLimitReached; AnswerTooLarge; the refusal that the last failure means for the client, or the first that
-            is the client's own fault
+    raises  TimeLimitReached; AnswerTooLarge; ProvidersFailing where nobody may be asked; the refusal that the last
+            failure means for the client, or the first that is the client's own fault
     policy  what is too long for one provider is tried where more fits
     """
     try:
-        return await _first_answer(inference, offers, call, trail, deadline_s=deadline_s)
+        return await _first_answer(call, ask)
     finally:
-        # Another's answer came first, or one that says nothing about the provider.
-        for pair in trail.probes:
-            inference.health.give_back_probe(*pair)
+        give_back_probe(call)
 
 
-async def _first_answer[T](
-    inference: Inference,
-    offers: Sequence[Offer],
-    call: Callable[[Offer], Awaitable[T]],
-    trail: Trail,
-    *,
-    deadline_s: float,
-) -> T:
-    refusal: GatewayError = refusal_for(UNREACHABLE)
-    for offer in _where_it_may_fit(offers, trail):
-        started_s = time.monotonic()
-        if trail.attempts and deadline_s - started_s < LEAST_ATTEMPT_S:
+async def _first_answer[T](call: Call, ask: Callable[[Offer], Awaitable[T]]) -> T:
+    trail, refusal = call.trail, None
+    for offer in _where_it_may_fit(call.offers, trail):
+        is_late = call.deadline_s - time.monotonic() < LEAST_ATTEMPT_S
+        if trail.attempts and (is_late or len(trail.attempts) == MAX_ATTEMPTS):
             break
-        trail.last_offer, trail.look_up = offer, None
+        if not await take_turn(call, offer):
+            continue
+        started_s = time.monotonic()
+        trail.begin(offer)
         try:
-            answer = await call(offer)
+            answer = await ask(offer)
         except UpstreamUnreachable as error:
             failed = AttemptFailed(UNREACHABLE, None)
-            _note_failure(inference, offer, (str(error), started_s), failed, trail)
+            _note_failure(call, offer, (str(error), started_s), failed)
         except UpstreamTimeout as error:
             trail.is_reached = True
-            # A short time of our own says nothing about a provider that may be silent for longer.
-            trail.is_out_of_time = time.monotonic() >= deadline_s - CLOCK_SLACK_S
-            is_blameless = trail.is_out_of_time and time.monotonic() - started_s < inference.silence_limit_s
-            failed = AttemptFailed(TIMED_OUT, None, is_blameless=is_blameless)
-            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+            failed = AttemptFailed(TIMED_OUT, None, is_blameless=_is_cut_short(call, offer, started_s))
+            _note_failure(call, offer, (type(error).__name__, started_s), failed)
             if trail.is_out_of_time:
                 raise TimeLimitReached from error
         except UpstreamTooLarge as error:
             trail.is_reached = trail.is_too_large = True
             failed = AttemptFailed(UNREACHABLE, 200, is_blameless=True)
-            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+            _note_failure(call, offer, (type(error).__name__, started_s), failed)
             raise AnswerTooLarge from error
         except (UpstreamCut, MalformedAnswer, EventTooLarge) as error:
             trail.is_reached = True
-            failed = AttemptFailed(UNREACHABLE, None)
-            _note_failure(inference, offer, (type(error).__name__, started_s), failed, trail)
+            failed = AttemptFailed(UNREACHABLE, None, is_blameless=isinstance(error, EventTooLarge))
+            _note_failure(call, offer, (type(error).__name__, started_s), failed)
         except AttemptFailed as error:
             trail.is_reached = True
-            failed = error
-            _note_failure(inference, offer, (error.failure.kind.value, started_s), failed, trail)
+            failed = _without_blame_for_length(call, offer, error, started_s)
+            _note_failure(call, offer, (error.failure.kind.value, started_s), failed)
         except asyncio.CancelledError:
             # The function is being stopped: nobody knows what the provider has seen.
             trail.is_reached = True
             raise
         else:
-            _note_answer(inference, offer, started_s, trail)
+            note_beginning(call, offer, first_byte_ms=trail.note_answer(offer, started_s))
             return answer
+        # One that says nothing about the provider leaves the probe to others, while this request goes on.
+        give_back_probe(call)
         refusal = refusal_for(failed.failure)
         if not _is_worth_another(failed.failure, offer, trail):
             break
-    raise refusal
+    raise refusal or providers_failing(call.inference, call.offers)
 
 
 async def check_status(answer: UpstreamAnswer) -> None:
@@ -215,61 +170,28 @@ def _is_worth_another(failure: ProviderFailure, offer: Offer, trail: Trail) -> b
     return failure.is_retryable_elsewhere
 
 
-def _note_answer(inference: Inference, offer: Offer, started_s: float, trail: Trail) -> None:
-    trail.is_reached = True
-    trail.first_byte_ms = elapsed_ms(started_s)
-    trail.probes.discard((offer.provider, offer.model_id))
-    inference.health.record_success(offer.provider, offer.model_id, first_byte_ms=trail.first_byte_ms)
-    trail.attempts.append(
-        Attempt(
-            provider=offer.provider,
-            model_id=offer.model_id,
-            status=200,
-            is_success=True,
-            is_request_at_fault=False,
-            reason="answered",
-            first_byte_ms=trail.first_byte_ms,
-            started_ms=_after_ms(trail, started_s),
-        )
-    )
-
-
-def _note_failure(
-    inference: Inference, offer: Offer, cause: tuple[str, float], failed: AttemptFailed, trail: Trail
-) -> None:
+def _note_failure(call: Call, offer: Offer, cause: tuple[str, float], failed: AttemptFailed) -> None:
     reason, started_s = cause
-    if failed.is_provider_at_fault:
-        trail.probes.discard((offer.provider, offer.model_id))
-        _record_failure(inference.health, offer, failed.failure)
-    trail.attempts.append(
-        Attempt(
-            provider=offer.provider,
-            model_id=offer.model_id,
-            status=failed.status,
-            is_success=False,
-            is_request_at_fault=not failed.is_provider_at_fault,
-            reason=reason,
-            first_byte_ms=elapsed_ms(started_s),
-            started_ms=_after_ms(trail, started_s),
-        )
-    )
-    log_event(
-        "attempt_failed",
-        level="warning",
-        provider=offer.provider,
-        model_id=offer.model_id,
-        status=failed.status,
-        reason=reason,
-        duration_ms=elapsed_ms(started_s),
+    is_provider_at_fault = failed.is_provider_at_fault
+    if is_provider_at_fault:
+        note_failure(call, offer, failed.failure)
+    call.trail.note_failure(
+        offer, started_s, status=failed.status, is_provider_at_fault=is_provider_at_fault, reason=reason
     )
 
 
-def _record_failure(health: ProviderHealth, offer: Offer, failure: ProviderFailure) -> None:
-    if failure.kind is FailureKind.RATE_LIMITED:
-        health.record_limit(offer.provider, offer.model_id, retry_after_s=failure.retry_after_s)
-    else:
-        health.record_failure(offer.provider, offer.model_id)
+def _is_cut_short(call: Call, offer: Offer, started_s: float) -> bool:
+    """Tell whether it was our own time that was over, which says nothing about a provider that is at it."""
+    trail, now_s = call.trail, time.monotonic()
+    trail.is_out_of_time = now_s >= call.deadline_s - CLOCK_SLACK_S
+    is_at_it = call.request.is_stream and trail.is_heard
+    return trail.is_out_of_time and (is_at_it or is_only_long(call, offer, now_s - started_s))
 
 
-def _after_ms(trail: Trail, moment_s: float) -> int:
-    return int((moment_s - trail.started_s) * 1000)
+def _without_blame_for_length(call: Call, offer: Offer, error: AttemptFailed, started_s: float) -> AttemptFailed:
+    """Return a provider's own timeout as one that says nothing, where the answer may only have been long."""
+    waited_s = time.monotonic() - started_s
+    is_late = error.failure.kind is FailureKind.TIMEOUT and waited_s >= SURELY_LONG_S
+    if call.request.is_stream or not is_late or not is_only_long(call, offer, waited_s):
+        return error
+    return AttemptFailed(error.failure, error.status, is_blameless=True)

@@ -2,27 +2,26 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NoReturn, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
 from shared.core.caller import Caller
 from shared.core.ids import GenerationId, ModelId, ProviderSlug, format_generation_id
 from shared.core.trace import trace_in_context
-from shared.flows.attempt_providers import Trail
 from shared.flows.call_trace import CallTrace
 from shared.flows.inference import ConfiguredProvider, Inference
 from shared.flows.kept_answer import MAX_SEALED_BYTES, AnswerKeeper, open_kept_answer
 from shared.flows.meter import Meter
 from shared.flows.open_meter import MeteredRequest, Pulse, open_meter
+from shared.flows.trail import Trail
 from shared.ledger.refusals import answer_not_stored
 from shared.ledger.types import Bounds, Claim, Offer, Output, Quantities, Replay, RequestFacts
 from shared.providers.simulated import SIMULATED
 from shared.routing.attempts import allowed_providers, plan_attempts
-from shared.routing.offer_health import Pair
 from shared.routing.refusals import ProvidersFailing
 from shared.routing.types import DataCollection, Preferences
 
@@ -60,6 +59,11 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_s: float
     most_it_took: Callable[[Offer], Quantities]
     storage: AnswerStorage | None = None
+
+    @property
+    def measures(self) -> bool:
+        """Whether the answer will say how soon its provider begins: a text that is sent whole begins with its end."""
+        return self.is_stream or self.bounds.output != "text"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +112,7 @@ async def open_call(
         request.preferences, _available(inference, request.preferences, request.bounds.output)
     )
     # What a test key asks is answered inside this function.
-    look = None if caller.environment == "test" else inference.shared_health.look(request.models, providers)
+    look = None if caller.environment == "test" else inference.shared_health.look(request.models)
     metered = MeteredRequest(
         models=request.models,
         providers=providers,
@@ -124,16 +128,16 @@ async def open_call(
         request = msgspec.structs.replace(request, facts=msgspec.structs.replace(request.facts, app=caller.app))
     if look is not None:
         look.note_offered([offer.model_id for offer in meter.offers])
-    probes = set[Pair]() if look is None else look.take_probes()
-    offers = plan_attempts(meter.offers, request.preferences, inference.health, probes)
+    offers = plan_attempts(meter.offers, request.preferences, inference.health, measures=request.measures)
     if not offers:
-        await _refuse_failing(inference, meter, probes)
+        await meter.void()
+        raise providers_failing(inference, meter.offers)
     return Call(
         inference=inference,
         request=request,
         meter=meter,
         offers=offers,
-        trail=Trail(meter.started_s, probes),
+        trail=Trail(meter.started_s),
         trace=CallTrace.begin(
             meter.generation_id, trace_in_context.get(), has_collector=inference.collector is not None
         ),
@@ -141,12 +145,10 @@ async def open_call(
     )
 
 
-async def _refuse_failing(inference: Inference, meter: Meter, probes: set[Pair]) -> NoReturn:
-    for pair in probes:
-        inference.health.give_back_probe(*pair)
-    await meter.void()
-    wait_ms = inference.health.opens_in_ms([(offer.provider, offer.model_id) for offer in meter.offers])
-    raise ProvidersFailing(ceil(wait_ms / 1000))
+def providers_failing(inference: Inference, offers: Sequence[Offer]) -> ProvidersFailing:
+    """Return the refusal for a request that none of the offers' providers may be asked for, with when one may."""
+    wait_ms = inference.health.opens_in_ms([(offer.provider, offer.model_id) for offer in offers])
+    return ProvidersFailing(ceil(wait_ms / 1000))
 
 
 def read_upstream_id(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ from shared.flows.settle_call import Answered
 from shared.flows.settle_chat import served_by
 from shared.ledger.types import Offer, Outcome
 from shared.providers import simulated
-from shared.providers.failures import classify_error
+from shared.providers.failures import UNREACHABLE, classify_error
 from shared.providers.openai_chat import Completion, read_completion
 from shared.providers.raw_json import MalformedAnswer
 
@@ -81,5 +81,9 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         raise AttemptFailed(classify_error(completion.error), response.status)
     if completion.choices == 0:
         raise MalformedAnswer("a completion without choices")
-    chat.request.dialect.read(body)
+    try:
+        chat.request.dialect.read(body)
+    except MalformedAnswer as unsayable:
+        # It may be well said in another dialect.
+        raise AttemptFailed(UNREACHABLE, response.status, is_blameless=True) from unsayable
     return _Answer(offer, body, completion)

@@ -1,13 +1,15 @@
 """What has passed through a stream so far: read beside the bytes, which go on as they came."""
 
-from shared.clients.upstream import UpstreamCut
+from shared.clients.upstream import UpstreamTooLarge
 from shared.core.errors import GatewayError, StoreUnavailable
 from shared.flows.chat_request import DEFAULT_OUTPUT_TOKENS, Chat
 from shared.flows.chat_usage import counted_output_tokens
 from shared.flows.open_stream import OpenStream
+from shared.flows.stream_clock import Pace
 from shared.ledger.refusals import InsufficientCredits, KeySpendLimitReached
 from shared.ledger.types import Quantities
-from shared.providers.failures import classify_error, refusal_for
+from shared.providers.failure_kinds import ProviderFailure
+from shared.providers.failures import UNREACHABLE, classify_error, refusal_for
 from shared.providers.openai_chat import DONE_PAYLOAD, Chunk, read_chunk
 from shared.providers.raw_json import MalformedAnswer
 from shared.providers.sse import Event, EventTooLarge
@@ -59,7 +61,8 @@ class HoldNotExtended(GatewayError):
 class Forwarded:
     """One answer under way. is_complete: the provider said all of it; is_over: no more is to be read.
 
-    is_misread: the client's dialect cannot say what came last, or broke on it
+    is_misread: the client's dialect cannot say what came last, or broke on it; failure: how the provider broke it off,
+    None where it did not; pace: how long it wrote
     """
 
     def __init__(self, chat: Chat, opened: OpenStream) -> None:
@@ -69,6 +72,8 @@ class Forwarded:
         self.output_bytes = 0
         self.last_chunk: Chunk | None = None
         self.refusal: GatewayError = StreamInterrupted()
+        self.failure: ProviderFailure | None = None
+        self.pace = Pace(opened.opened_s)
         self.is_complete = False
         self.is_over = False
         self.is_misread = False
@@ -101,13 +106,15 @@ class Forwarded:
                     break
                 raw = self._take_chunk(event, chunk)
             except MalformedAnswer:
+                # What the client's dialect cannot say may be well said in another.
+                self.failure = None if self.is_misread else UNREACHABLE
                 self.interrupt()
                 break
             if self.is_over:
                 break
             passed.append(raw)
         if self._is_at_end and not self._waiting and not self.is_over:
-            self.end()
+            self.end(UNREACHABLE)
         block = b"".join(passed)
         self._has_passed |= bool(block)
         return block
@@ -115,17 +122,18 @@ class Forwarded:
     async def read(self, timeout_s: float) -> list[Event]:
         """Return the next events, none when there was only a part of one; the end of the stream ends the answer.
 
-        raises  UpstreamTimeout, UpstreamCut
+        raises  UpstreamTimeout, UpstreamCut, UpstreamTooLarge
         """
         if self._waiting:
             events, self._waiting = self._waiting, []
             return events
         data = await self.opened.source.read_some(timeout_s)
+        self.pace.note_read()
         try:
             if data:
                 return self.opened.parser.feed(data)
         except EventTooLarge as error:
-            raise UpstreamCut(str(error)) from error
+            raise UpstreamTooLarge(str(error)) from error
         self._is_at_end = True
         ending = self.opened.parser.finish()
         if ending.unfinished is not None and ending.unfinished.data == DONE_PAYLOAD:
@@ -137,10 +145,14 @@ class Forwarded:
         """Whether it was misread before anything of it could be passed on."""
         return self.is_misread and not self._has_passed
 
-    def end(self) -> None:
-        """End the answer where its bytes end; without [DONE] it is complete when every choice said so."""
+    def end(self, failure: ProviderFailure | None = None) -> None:
+        """End the answer where its bytes end; without [DONE] it is complete when every choice said so.
+
+        failure: what it means of the provider where it is not complete, None where it is not the provider that ends it
+        """
         self.is_over = True
         self.is_complete = len(self._finished) >= self.chat.request.choices
+        self.failure = None if self.is_complete else failure
 
     def interrupt(self, refusal: GatewayError | None = None) -> None:
         """End the answer here; the client is told why."""
@@ -207,7 +219,8 @@ class Forwarded:
 
     def _take_chunk(self, event: Event, chunk: Chunk) -> bytes:
         if chunk.error is not None:
-            self.interrupt(refusal_for(classify_error(chunk.error)))
+            self.failure = classify_error(chunk.error)
+            self.interrupt(refusal_for(self.failure))
             return b""
         if chunk.id or self.last_chunk is None:
             self.last_chunk = chunk

@@ -15,9 +15,8 @@ from shared.flows.call import Call, CallRequest, open_call
 from shared.flows.inference import Inference
 from shared.flows.settle_call import Answered, Charged
 from shared.ledger.types import Bounds, Claim, Offer, Outcome, Quantities, RequestFacts, UsageSource
-from shared.providers.failures import classify_error
+from shared.providers.failures import UNREACHABLE, classify_error
 from shared.providers.images import Images, ResponseFormat, build_image_request, read_images, write_images
-from shared.providers.raw_json import MalformedAnswer
 from shared.providers.simulated import SIMULATED
 from shared.providers.simulated_images import answer_images
 from shared.routing.types import Preferences, Sort
@@ -128,7 +127,8 @@ async def _ask(call: Call, request: ImageRequest, offer: Offer) -> _Made:
     if answer.error is not None:
         raise AttemptFailed(classify_error(answer.error), response.status)
     if not answer.images:
-        raise MalformedAnswer("no image that can be used")
+        # None came, as of a prompt that is refused, or none in the form that this client asks for.
+        raise AttemptFailed(UNREACHABLE, response.status, is_blameless=True)
     return _Made(offer, answer)
 
 

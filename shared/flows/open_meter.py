@@ -108,8 +108,6 @@ async def open_meter(
         is_admitted = isinstance(admitted, Admitted)
     finally:
         reservation = to_give_back(reserved)
-        if not is_admitted and request.look is not None:
-            request.look.give_back()
         if not is_admitted and reservation is not None:
             report = inference.shared_health.report()
             giving_back = inference.limiter.release(reservation, used_tokens=0, rider=report)

@@ -88,6 +88,7 @@ async def _source(chat: Chat, offer: Offer) -> EventSource:
 async def _first_events(chat: Chat, source: EventSource, parser: EventParser) -> list[Event]:
     while True:
         data = await source.read_some(_patience_s(chat))
+        chat.call.trail.is_heard |= bool(data)
         events = parser.feed(data) if data else parser.finish().events
         if events:
             _refuse_error(events[0])

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from shared.clients.upstream import UpstreamCut, UpstreamTimeout
+from shared.clients.upstream import UpstreamCut, UpstreamTimeout, UpstreamTooLarge
 from shared.core.caller import Caller
 from shared.core.errors import GatewayError
 from shared.core.ids import RequestId
@@ -16,6 +16,7 @@ from shared.flows.chat_usage import ResolvedUsage, resolve_usage
 from shared.flows.departure import Departure
 from shared.flows.forward_chat import Forwarded, StreamTimedOut
 from shared.flows.inference import Inference
+from shared.flows.judge_provider import note_end, note_failure
 from shared.flows.open_stream import OpenStream, ask_for_stream
 from shared.flows.settle_call import (
     Answered,
@@ -28,7 +29,7 @@ from shared.flows.settle_call import (
 from shared.flows.settle_chat import served_by, settle_by_look_up
 from shared.flows.stream_clock import FIRST_PING_S, PING_S, StreamClock
 from shared.ledger.types import Outcome, UsageSource
-from shared.providers.failures import UNREACHABLE, refusal_for
+from shared.providers.failures import TIMED_OUT, UNREACHABLE, refusal_for
 from shared.providers.priced import Priced
 from shared.providers.sse import Event
 
@@ -89,14 +90,24 @@ async def _answer(chat: Chat, opened: OpenStream, sink: Sink) -> None:
         await _forward(chat, forwarded, sink)
     finally:
         opened.source.close()
+        _note_failure(forwarded)
         if forwarded.is_unreadable:
-            chat.call.inference.health.record_failure(opened.offer.provider, opened.offer.model_id)
             await close_unanswered(chat.call)
         else:
             ending = await _settle(chat, forwarded, sink)
     if forwarded.is_unreadable:
         raise refusal_for(UNREACHABLE)
     await _write(sink, ending, max(LAST_WRITE_S, chat.call.remaining_s()))
+
+
+def _note_failure(forwarded: Forwarded) -> None:
+    """Note how the provider broke its answer off; that is no matter of the client's, which may have left meanwhile."""
+    if forwarded.failure is not None:
+        call = forwarded.chat.call
+        note_failure(call, forwarded.opened.offer, forwarded.failure)
+        call.trail.provider_failure = forwarded.failure.kind.value
+    if forwarded.is_unreadable:
+        forwarded.chat.call.trail.broken_off = refusal_for(UNREACHABLE).code
 
 
 async def _open(chat: Chat, sink: Sink) -> OpenStream:
@@ -111,13 +122,7 @@ async def _open(chat: Chat, sink: Sink) -> OpenStream:
 
     try:
         opened = await wait_with_pulse(
-            attempt_in_turn(
-                chat.call.inference,
-                chat.call.offers,
-                lambda offer: ask_for_stream(chat, offer),
-                chat.call.trail,
-                deadline_s=chat.call.deadline_s,
-            ),
+            attempt_in_turn(chat.call, lambda offer: ask_for_stream(chat, offer)),
             pulse,
             first_s=FIRST_PING_S,
             then_s=PING_S,
@@ -141,7 +146,8 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
             if block:
                 if chat.call.keeper is not None:
                     chat.call.keeper.add(block)
-                await _write(sink, block, chat.call.remaining_s())
+                with forwarded.pace.held_up():
+                    await _write(sink, block, chat.call.remaining_s())
                 clock.note_written()
                 departure.note_written()
             if forwarded.is_over:
@@ -153,16 +159,18 @@ async def _forward(chat: Chat, forwarded: Forwarded, sink: Sink) -> None:
                 forwarded.stop_growing()
             if time.monotonic() >= chat.call.deadline_s:
                 raise StreamTimedOut
-            await forwarded.extend_when_due()
+            with forwarded.pace.held_up():
+                await forwarded.extend_when_due()
             events = await _read(chat, forwarded, clock)
             if clock.is_provider_silent:
-                forwarded.end()
+                forwarded.end(TIMED_OUT)
                 return
             if clock.is_ping_due and not events:
                 await _write(sink, chat.request.dialect.ping(), chat.call.remaining_s())
                 clock.note_ping()
-    except UpstreamCut:
-        forwarded.end()
+    except UpstreamCut as error:
+        # Of one that is too large we have read no further, which is no fault of the provider's.
+        forwarded.end(None if isinstance(error, UpstreamTooLarge) else UNREACHABLE)
     except GatewayError as refusal:
         forwarded.interrupt(refusal)
 
@@ -193,12 +201,11 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
     outcome = Outcome.COMPLETED
     if not forwarded.is_complete:
         outcome = Outcome.ABANDONED if sink.is_gone else Outcome.INTERRUPTED
-    chat.call.inference.health.record_throughput(
-        offer.provider,
-        offer.model_id,
-        tokens=resolved.charged.quantities.output_tokens,
-        seconds=time.monotonic() - forwarded.opened.opened_s,
-    )
+    if outcome is Outcome.COMPLETED:
+        output_tokens = resolved.charged.quantities.output_tokens
+        note_end(chat.call, offer, output_tokens=output_tokens, written_s=forwarded.pace.written_s)
+    elif outcome is Outcome.INTERRUPTED:
+        chat.call.trail.broken_off = forwarded.refusal.code
     ending = Priced(b"")
     try:
         ending = _ending(chat, forwarded, resolved, sink)

@@ -1,9 +1,15 @@
 """Who has waited for how long in a stream: the client for a byte of ours, we for a byte of the provider's."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FIRST_PING_S = 5.0
 PING_S = 15.0
+# What came in less was written before we asked for it, by a proxy that kept it, say.
+LEAST_MEASURED_S = 0.2
+# Of the time that a provider wrote, it may have waited for us or our client for no more than this part.
+LARGEST_HELD_UP = 0.2
 
 
 class StreamClock:
@@ -44,3 +50,37 @@ class StreamClock:
     def patience_s(self) -> float:
         """Return for how long the next read may wait before something is due."""
         return max(0.0, min(self._silent_after_s, self._ping_due_s) - time.monotonic())
+
+
+class Pace:
+    """How long a provider has written; while we wait for the client or a store and do not read, nobody can tell.
+
+    units   begun_s: when the first of it was there, on the monotonic clock
+    """
+
+    def __init__(self, begun_s: float) -> None:
+        self._begun_s = begun_s
+        self._last_s = begun_s
+        self._held_up_s = 0.0
+        self._held_up_before_last_s = 0.0
+
+    def note_read(self) -> None:
+        """The provider has sent something."""
+        self._last_s = time.monotonic()
+        self._held_up_before_last_s = self._held_up_s
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Count the time that passes within as one in which nothing was read."""
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._held_up_s += time.monotonic() - started_s
+
+    @property
+    def written_s(self) -> float | None:
+        """From the first of it to the last, None where that was too short, or the provider too often held up."""
+        written_s = self._last_s - self._begun_s
+        is_its_own = self._held_up_before_last_s <= LARGEST_HELD_UP * written_s
+        return written_s if written_s >= LEAST_MEASURED_S and is_its_own else None

@@ -1,7 +1,8 @@
 """What this instance knows of each provider: who fails, how soon it answers, how fast it writes."""
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -9,18 +10,39 @@ from shared.core.clock import ClockMs
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.log import Level, log_event
 from shared.providers.simulated import SIMULATED
-from shared.routing.offer_health import PROBE_MS, Breaker, Event, OfferHealth, Pair, Reading
+from shared.routing.offer_health import (
+    KEPT_MS,
+    MAX_LIMITED_MS,
+    PROBE_MS,
+    Breaker,
+    Event,
+    OfferHealth,
+    Pair,
+    Reading,
+)
+from shared.routing.untold import Untold
 
 # For how long what the instances share is not asked for again.
 FRESH_MS = 2_000
 # A client names models that there are not; this bounds what is remembered of them.
 MAX_MODELS = 4_096
-# Readings that wait for the next call to Redis; without Redis the newest are kept.
-MAX_WAITING = 256
-# A provider that limits us may ask for an hour; it is looked at again sooner.
-MAX_LIMITED_S = 60
 DEFAULT_LIMITED_S = 5
+# Who is asked so often and still not measured, since it refuses or says too little, is not tried again for KEPT_MS.
+MAX_TRIES = 5
 _UNKNOWN = OfferHealth()
+
+
+class Turn(StrEnum):
+    """Whether a request may ask a provider now: as any other, alone to see whether it is back, or not."""
+
+    ASK = "ask"
+    PROBE = "probe"
+    WAIT = "wait"
+
+
+class _Tries(msgspec.Struct, frozen=True):
+    since_ms: int
+    count: int
 
 
 class _Model(msgspec.Struct):
@@ -28,35 +50,35 @@ class _Model(msgspec.Struct):
 
     told_at_ms: int | None = None
     by_provider: dict[ProviderSlug, OfferHealth] = {}
+    tries: dict[ProviderSlug, _Tries] = {}
 
 
 class ProviderHealth:
     """Breakers and running averages, by provider and model; a memory of hints, never of truth.
 
-    It is this instance's own, and goes on alone when the others cannot be heard.
+    It is this instance's own, and goes on alone when the others cannot be heard. untold: what they are to hear
     """
 
     def __init__(self, clock_ms: ClockMs) -> None:
         self._clock_ms = clock_ms
         self._models: OrderedDict[ModelId, _Model] = OrderedDict()
         self._offered: OrderedDict[tuple[ModelId, ...], tuple[ModelId, ...]] = OrderedDict()
-        self._waiting: deque[Reading] = deque(maxlen=MAX_WAITING)
-        self._has_news = False
+        self.untold = Untold()
 
     @property
     def now_ms(self) -> int:
         """The time by which breakers open and close."""
         return self._clock_ms()
 
-    @property
-    def has_news(self) -> bool:
-        """Whether something waits to be told that changes where the others' requests go."""
-        return self._has_news
+    def record_beginning(self, provider: ProviderSlug, model_id: ModelId, *, first_byte_ms: float) -> None:
+        """Note how soon an answer began: a breaker that was half open closes, until the next failure."""
+        is_probe = self.of(provider, model_id).breaker(self.now_ms) is Breaker.HALF_OPEN
+        self._note(Reading(provider, model_id, Event.BEGUN, first_byte_ms), is_news=is_probe)
 
-    def record_success(self, provider: ProviderSlug, model_id: ModelId, *, first_byte_ms: float) -> None:
-        """Note an answer: the breaker closes."""
+    def record_answer(self, provider: ProviderSlug, model_id: ModelId) -> None:
+        """Note an answer that came to its end: the breaker closes, and failures are counted anew."""
         closes = self.of(provider, model_id).failures > 0
-        self._note(Reading(provider, model_id, Event.ANSWERED, first_byte_ms), is_news=closes)
+        self._note(Reading(provider, model_id, Event.ANSWERED), is_news=closes)
 
     def record_throughput(self, provider: ProviderSlug, model_id: ModelId, *, tokens: int, seconds: float) -> None:
         """Note how fast an answer was written."""
@@ -69,35 +91,53 @@ class ProviderHealth:
 
     def record_limit(self, provider: ProviderSlug, model_id: ModelId, *, retry_after_s: int | None) -> None:
         """Note that the provider has enough of us: it answers, so it is not shut out, but others are asked first."""
-        limited_s = min(retry_after_s or DEFAULT_LIMITED_S, MAX_LIMITED_S)
-        self._note(Reading(provider, model_id, Event.LIMITED, limited_s * 1000), is_news=True)
+        limited_ms = min((retry_after_s or DEFAULT_LIMITED_S) * 1000, MAX_LIMITED_MS)
+        self._note(Reading(provider, model_id, Event.LIMITED, limited_ms), is_news=True)
 
     def give_back_probe(self, provider: ProviderSlug, model_id: ModelId) -> None:
-        """Let another request probe, in a moment: this one has not."""
-        self._note(Reading(provider, model_id, Event.UNPROBED, FRESH_MS), is_news=False)
+        """Let another request probe: this one's says nothing."""
+        self._note(Reading(provider, model_id, Event.UNPROBED), is_news=True)
+
+    def note_try(self, provider: ProviderSlug, model_id: ModelId) -> None:
+        """Note that a request asks which may measure the provider."""
+        model, now_ms = self._model(model_id), self._clock_ms()
+        tries = model.tries.get(provider)
+        if tries is None or not 0 <= now_ms - tries.since_ms <= KEPT_MS:
+            tries = _Tries(now_ms, 0)
+        model.tries[provider] = _Tries(tries.since_ms, tries.count + 1)
+
+    def may_be_tried(self, provider: ProviderSlug, model_id: ModelId) -> bool:
+        """Tell whether one that is not known is worth another try, ahead of those that are."""
+        model = self._models.get(model_id)
+        tries = None if model is None else model.tries.get(provider)
+        is_of_late = tries is not None and 0 <= self._clock_ms() - tries.since_ms <= KEPT_MS
+        return tries is None or not is_of_late or tries.count < MAX_TRIES
 
     def of(self, provider: ProviderSlug, model_id: ModelId) -> OfferHealth:
         """Return what is known of a model at a provider."""
         model = self._models.get(model_id)
         return _UNKNOWN if model is None else model.by_provider.get(provider, _UNKNOWN)
 
-    def is_stale(self, model_id: ModelId, providers: Collection[ProviderSlug]) -> bool:
-        """Tell whether the others should be heard on a model: it was long ago, or somebody is to be probed."""
+    def is_stale(self, model_id: ModelId) -> bool:
+        """Tell whether the others should be heard on a model: it was long ago."""
         model, now_ms = self._models.get(model_id), self._clock_ms()
-        if model is None or model.told_at_ms is None or not 0 <= now_ms - model.told_at_ms < FRESH_MS:
-            return True
-        return any(health.awaits_probe(now_ms) for slug, health in model.by_provider.items() if slug in providers)
+        return model is None or model.told_at_ms is None or not 0 <= now_ms - model.told_at_ms < FRESH_MS
 
     def learn(self, model_id: ModelId, told: Mapping[ProviderSlug, OfferHealth], *, is_whole: bool) -> None:
         """Believe what the instances have seen together; is_whole: who is not named there is known to nobody.
 
-        What waits to be told to them is newer than what they say.
+        What waits to be told to them is newer than what they say, and a breaker of this instance's own stays as it is
+        where they know nothing: Redis has lost it.
         """
-        model, waiting = self._model(model_id), {reading.pair for reading in self._waiting}
-        kept = {slug: health for slug, health in model.by_provider.items() if (slug, model_id) in waiting}
+        model, now_ms, untold = self._model(model_id), self._clock_ms(), self.untold.pairs
+        kept = {
+            slug: health
+            for slug, health in model.by_provider.items()
+            if (slug, model_id) in untold or (slug not in told and health.breaker(now_ms) is not Breaker.CLOSED)
+        }
         model.by_provider = {**({} if is_whole else model.by_provider), **told, **kept}
         if is_whole:
-            model.told_at_ms = self._clock_ms()
+            model.told_at_ms = now_ms
 
     def note_offered(self, asked: tuple[ModelId, ...], offered: Collection[ModelId]) -> None:
         """Remember which models admission offered for those asked: health is kept under their own ids alone."""
@@ -112,25 +152,16 @@ class ProviderHealth:
         """Return the models asked for, and those that were offered for them before."""
         return (*asked, *self._offered.get(asked, ()))
 
-    def claim_probes(self, models: Collection[ModelId], providers: Collection[ProviderSlug]) -> set[Pair]:
-        """Take on all probes that this instance alone would let a request make: the others cannot be heard."""
-        now_ms, claimed = self._clock_ms(), set[Pair]()
-        for model_id in models:
-            model = self._models.get(model_id)
-            for slug, health in list(model.by_provider.items()) if model is not None else []:
-                if slug in providers and health.awaits_probe(now_ms):
-                    self._model(model_id).by_provider[slug] = msgspec.structs.replace(
-                        health, probe_until_ms=now_ms + PROBE_MS
-                    )
-                    claimed.add((slug, model_id))
-        return claimed
-
-    def take_waiting(self) -> tuple[Reading, ...]:
-        """Return what the others have not been told yet, oldest first; it waits no more."""
-        waiting = tuple(self._waiting)
-        self._waiting.clear()
-        self._has_news = False
-        return waiting
+    def take_turn(self, provider: ProviderSlug, model_id: ModelId) -> Turn:
+        """Say what this instance alone would let a request do; of those that come at once one probes."""
+        health, now_ms = self.of(provider, model_id), self._clock_ms()
+        if health.breaker(now_ms) is Breaker.CLOSED:
+            return Turn.ASK
+        if not health.awaits_probe(now_ms):
+            return Turn.WAIT
+        claimed = msgspec.structs.replace(health, probe_until_ms=now_ms + PROBE_MS)
+        self._model(model_id).by_provider[provider] = claimed
+        return Turn.PROBE
 
     def opens_in_ms(self, pairs: Collection[Pair]) -> int:
         """Return for how long none of these may be asked; 0 where one may be."""
@@ -146,8 +177,7 @@ class ProviderHealth:
         self._model(reading.model_id).by_provider[reading.provider] = after
         if after.breaker(now_ms) is not before.breaker(now_ms):
             _log_breaker(reading, after.breaker(now_ms))
-        self._waiting.append(reading)
-        self._has_news = self._has_news or is_news
+        self.untold.add(reading, is_news=is_news)
 
     def _model(self, model_id: ModelId) -> _Model:
         model = self._models.setdefault(model_id, _Model())

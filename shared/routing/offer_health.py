@@ -1,6 +1,6 @@
 """What is known of one model at one provider, and what becomes of it with each attempt: pure rules.
 
-The same rules are in record.lua and report.lua, by which the instances share them.
+The same rules are in record.lua, report.lua and claim.lua, by which the instances share them.
 """
 
 from enum import StrEnum
@@ -14,6 +14,8 @@ FAILURES_TO_OPEN = 5
 OPEN_MS = 30_000
 # A probe that has not come back by then was its instance's last.
 PROBE_MS = 30_000
+# A provider that limits us may ask for an hour; it is looked at again sooner.
+MAX_LIMITED_MS = 60_000
 # The weight of the newest reading: about the last ten requests count.
 NEWEST_WEIGHT = 0.2
 # Who has not been asked for so long is asked anew: whoever was slow once would be so for ever, and whoever is never the
@@ -34,6 +36,7 @@ class Breaker(StrEnum):
 class Event(StrEnum):
     """What became of an attempt, as report.lua names it."""
 
+    BEGUN = "begun"
     ANSWERED = "answered"
     FAILED = "failed"
     LIMITED = "limited"
@@ -42,8 +45,10 @@ class Event(StrEnum):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One event; number: of an answer the ms to its beginning, of a limit the ms to keep away, of what was written
-    tokens per second, of a probe that was not made the ms until the next one, else 0.
+    """One event.
+
+    number: of what was begun the ms until then, of a limit the ms to keep away, of what was written tokens per second,
+    else 0
     """
 
     provider: ProviderSlug
@@ -73,8 +78,8 @@ class OfferHealth(msgspec.Struct, frozen=True):
     tokens_per_second_at_ms: int = 0
 
     @classmethod
-    def read(cls, text: str) -> "OfferHealth":
-        """Read a record as record.lua writes it.
+    def read(cls, text: str, now_ms: int) -> "OfferHealth":
+        """Read a record as record.lua writes it; by whoever's clock that was, it shuts nobody out for longer.
 
         raises  ValueError
         """
@@ -83,9 +88,15 @@ class OfferHealth(msgspec.Struct, frozen=True):
             raise ValueError("a record of health has eight numbers")
         failures, open_until, probe_until, limited_until, latency, latency_at, rate, rate_at = numbers
         return cls(
-            int(failures), int(open_until), int(probe_until), int(limited_until),
-            latency, int(latency_at), rate, int(rate_at),
-        )  # fmt: skip
+            int(failures),
+            min(int(open_until), now_ms + OPEN_MS),
+            min(int(probe_until), now_ms + PROBE_MS),
+            min(int(limited_until), now_ms + MAX_LIMITED_MS),
+            latency,
+            min(int(latency_at), now_ms),
+            rate,
+            min(int(rate_at), now_ms),
+        )
 
     def breaker(self, now_ms: int) -> Breaker:
         """Tell the breaker's state."""
@@ -108,14 +119,10 @@ class OfferHealth(msgspec.Struct, frozen=True):
     def after(self, reading: Reading, now_ms: int) -> "OfferHealth":
         """Return what is known after one more reading."""
         match reading.event:
+            case Event.BEGUN:
+                return self._after_beginning(reading.number, now_ms)
             case Event.ANSWERED:
-                latency_ms = _average(self.latency(now_ms), reading.number)
-                return OfferHealth(
-                    latency_ms=latency_ms,
-                    latency_at_ms=now_ms,
-                    tokens_per_second=self.tokens_per_second,
-                    tokens_per_second_at_ms=self.tokens_per_second_at_ms,
-                )
+                return msgspec.structs.replace(self, failures=0, open_until_ms=0, probe_until_ms=0, limited_until_ms=0)
             case Event.FAILED:
                 return self._after_failure(now_ms)
             case Event.LIMITED:
@@ -125,9 +132,20 @@ class OfferHealth(msgspec.Struct, frozen=True):
                 rate = _average(self.throughput(now_ms), reading.number)
                 return msgspec.structs.replace(self, tokens_per_second=rate, tokens_per_second_at_ms=now_ms)
             case Event.UNPROBED:
-                return msgspec.structs.replace(self, probe_until_ms=now_ms + int(reading.number))
+                return msgspec.structs.replace(self, probe_until_ms=0)
             case _:
                 assert_never(reading.event)
+
+    def _after_beginning(self, first_byte_ms: float, now_ms: int) -> "OfferHealth":
+        return msgspec.structs.replace(
+            self,
+            # A probe that has begun lets the others in. Its failures stay until an answer is whole: one more shuts it.
+            open_until_ms=self.open_until_ms if self.open_until_ms > now_ms else 0,
+            probe_until_ms=0,
+            limited_until_ms=0,
+            latency_ms=_average(self.latency(now_ms), first_byte_ms),
+            latency_at_ms=now_ms,
+        )
 
     def _after_failure(self, now_ms: int) -> "OfferHealth":
         failures = self.failures + 1

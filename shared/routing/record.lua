@@ -14,6 +14,10 @@ local BUCKETS = 13
 local FIELDS = {
   'failures', 'open_until', 'probe_until', 'limited_until', 'latency', 'latency_at', 'rate', 'rate_at',
 }
+-- How far ahead a record's times may be: an instance whose clock is ahead shuts nobody out for longer than any other.
+local LONGEST_MS = {
+  open_until = 30000, probe_until = 30000, limited_until = 60000, latency_at = 0, rate_at = 0,
+}
 -- The breakers that are not closed: "<provider> <model>" by the time until which they are open.
 local OPENED = 'gw:health-opened'
 
@@ -21,14 +25,20 @@ local function health_name(model) return 'gw:health:' .. model end
 -- How a provider answered in five minutes, whatever the model.
 local function answers_name(provider, bucket) return string.format('gw:answers:%s:%.0f', provider, bucket) end
 
-local function read_record(text)
-  local record, i = {}, 0
+-- Returns the record, and whether one of its times was further ahead than it may be.
+local function read_record(text, now)
+  local record, is_bounded, i = {}, false, 0
   for _, field in ipairs(FIELDS) do record[field] = 0 end
   for number in string.gmatch(text or '', '[%d.]+') do
     i = i + 1
     if FIELDS[i] then record[FIELDS[i]] = tonumber(number) or 0 end
   end
-  return record
+  for field, longest_ms in pairs(LONGEST_MS) do
+    if record[field] > now + longest_ms then
+      record[field], is_bounded = now + longest_ms, true
+    end
+  end
+  return record, is_bounded
 end
 
 local function write_record(record)

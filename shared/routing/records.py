@@ -12,7 +12,7 @@ from shared.clients.redis_failure import RedisUnavailable
 from shared.core.clock import ClockMs
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.log import log_event
-from shared.routing.offer_health import Breaker, OfferHealth
+from shared.routing.offer_health import OPEN_MS, Breaker, OfferHealth
 
 # For how long an instance shows what it has read: a crowd asks Redis no more often.
 FRESH_MS = 2_000
@@ -30,7 +30,7 @@ class OpenBreaker(msgspec.Struct, frozen=True):
 class ProviderRecord(msgspec.Struct, frozen=True):
     """How a provider answered in the last hour.
 
-    requests: attempts that say something about it; medians: None where there was nothing to measure
+    requests: those whose end says something about it; medians: None where there was nothing to measure
     """
 
     requests: int
@@ -100,7 +100,7 @@ class HealthRecords:
             record = _read_record(fields, tuple(one for provider, one in breakers if provider == slug))
             if record is not None:
                 records[slug] = record
-        read_offers = {ProviderSlug(slug): OfferHealth.read(text) for slug, text in _pairs(offers)}
+        read_offers = {ProviderSlug(slug): OfferHealth.read(text, now_ms) for slug, text in _pairs(offers)}
         return HealthReport(now_ms, records, read_offers)
 
 
@@ -123,7 +123,7 @@ def _read_record(fields: Sequence[str], breakers: tuple[OpenBreaker, ...]) -> Pr
 
 def _read_breaker(member: str, open_until_ms: float, now_ms: int) -> tuple[str, OpenBreaker]:
     provider, _, model_id = member.partition(" ")
-    retry_ms = max(0, int(open_until_ms) - now_ms)
+    retry_ms = min(OPEN_MS, max(0, int(open_until_ms) - now_ms))
     return provider, OpenBreaker(ModelId(model_id), Breaker.OPEN if retry_ms else Breaker.HALF_OPEN, retry_ms)
 
 

@@ -2,8 +2,8 @@
 --
 -- ARGV  1 now in ms   2 failures in a row that open a breaker   3 for how long it is open   4 weight of the newest reading
 --       then by fours: model, provider, what, number
--- what is 'answered' (ms to its beginning), 'failed', 'limited' (ms to keep away), 'written' (tokens per second) or
--- 'unprobed': a probe that was not made (ms until the next one).
+-- what is 'begun' (ms to an answer's beginning), 'answered' (all of it came), 'failed', 'limited' (ms to keep away),
+-- 'written' (tokens per second) or 'unprobed': a probe that says nothing.
 -- Answers {model, provider, record} for each that was named.
 local now, failures_to_open, open_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local weight = tonumber(ARGV[4])
@@ -24,11 +24,17 @@ local function step_of(number) return string.format('%.0f', math.floor(4 * math.
 
 local note = {}
 
-function note.answered(record, provider, number)
-  record.failures, record.open_until, record.probe_until, record.limited_until = 0, 0, 0, 0
+function note.begun(record, provider, number)
+  record.probe_until, record.limited_until = 0, 0
+  -- A probe that has begun lets the others in; its failures stay until an answer is whole, so that the next one shuts it.
+  if record.open_until <= now then record.open_until = 0 end
   record.latency, record.latency_at = average(record.latency, record.latency_at, number), now
-  count(provider, 'answered')
   count(provider, 'latency:' .. step_of(number))
+end
+
+function note.answered(record, provider)
+  record.failures, record.open_until, record.probe_until, record.limited_until = 0, 0, 0, 0
+  count(provider, 'answered')
 end
 
 function note.failed(record, provider)
@@ -48,14 +54,14 @@ function note.written(record, provider, number)
   count(provider, 'rate:' .. step_of(number))
 end
 
-function note.unprobed(record, _, number) record.probe_until = now + number end
+function note.unprobed(record) record.probe_until = 0 end
 
 local named, records = {}, {}
 for i = 5, #ARGV, 4 do
   local model, provider = ARGV[i], ARGV[i + 1]
   local member = provider .. ' ' .. model
   if not records[member] then
-    records[member] = read_record(redis.call('HGET', health_name(model), provider))
+    records[member] = read_record(redis.call('HGET', health_name(model), provider), now)
     named[#named + 1] = { model, provider }
   end
   note[ARGV[i + 2]](records[member], provider, tonumber(ARGV[i + 3]))

@@ -1,76 +1,50 @@
 """The health of providers as the instances share it: told and heard along with the limiter's calls to Redis."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
 from shared.clients.redis import Redis, RedisUnavailable, Rider, Script
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.log import log_event
-from shared.routing.health import ProviderHealth
-from shared.routing.offer_health import (
-    FAILURES_TO_OPEN,
-    NEWEST_WEIGHT,
-    OPEN_MS,
-    PROBE_MS,
-    OfferHealth,
-    Pair,
-)
+from shared.routing.health import ProviderHealth, Turn
+from shared.routing.offer_health import FAILURES_TO_OPEN, NEWEST_WEIGHT, OPEN_MS, PROBE_MS, OfferHealth, Reading
 
-_Told = list[tuple[str, str, int]]
+_Claimed = tuple[Literal["ask", "probe", "wait", "unknown"], str]
 
 
 class Look:
-    """What one request hears of those who may serve it, and whom it may probe.
+    """What one request hears of those who may serve it.
 
     rider: asks Redis, in the call that the limiter makes anyway; None where what is known is fresh
     """
 
-    def __init__(
-        self, memory: ProviderHealth, script: Script, models: Sequence[ModelId], providers: Sequence[ProviderSlug]
-    ) -> None:
+    def __init__(self, memory: ProviderHealth, script: Script, models: Sequence[ModelId]) -> None:
         self._memory = memory
         self._asked = tuple(dict.fromkeys(models))
         self._models = memory.models_behind(self._asked)
-        self._providers = providers
-        self._probes: set[Pair] = set()
-        self._is_heard = False
         self.rider: Rider | None = None
-        if any(memory.is_stale(model_id, providers) for model_id in self._models):
-            arguments: tuple[str | int, ...] = (memory.now_ms, PROBE_MS, len(self._models), *self._models, *providers)
-            self.rider = Rider(script, (), arguments, self._hear)
+        if any(memory.is_stale(model_id) for model_id in self._models):
+            self.rider = Rider(script, (), (memory.now_ms, *self._models), self._hear)
 
     def note_offered(self, models: Collection[ModelId]) -> None:
         """Hear of these, too, when the same is asked for again: a model may go by other names than its own."""
         self._memory.note_offered(self._asked, models)
 
-    def take_probes(self) -> set[Pair]:
-        """Return whom this request alone may probe; without Redis this instance says so."""
-        if self.rider is not None and not self._is_heard:
-            self._probes |= self._memory.claim_probes(self._models, self._providers)
-        taken, self._probes = self._probes, set()
-        return taken
-
-    def give_back(self) -> None:
-        """Let others probe: the request came to nothing."""
-        for pair in self._probes:
-            self._memory.give_back_probe(*pair)
-        self._probes = set()
-
     def _hear(self, answer: object) -> None:
+        now_ms = self._memory.now_ms
         try:
-            told = msgspec.convert(answer, list[_Told], strict=False)
+            told = msgspec.convert(answer, list[list[tuple[str, str]]])
             if len(told) != len(self._models):
                 raise ValueError("the look script did not answer for each model")
-            heard = [_read_records(records) for records in told]
+            heard = [{ProviderSlug(slug): OfferHealth.read(text, now_ms) for slug, text in records} for records in told]
         except ValueError as error:
             log_event("provider_health_unreadable", level="warning", reason=str(error))
             return
-        self._is_heard = True
-        for model_id, records, health in zip(self._models, told, heard, strict=True):
+        for model_id, health in zip(self._models, heard, strict=True):
             self._memory.learn(model_id, health, is_whole=True)
-            self._probes |= {(ProviderSlug(slug), model_id) for slug, _, may_probe in records if may_probe}
 
 
 class SharedHealth:
@@ -83,44 +57,89 @@ class SharedHealth:
         self._redis = redis
         self._memory = memory
         self._look_script = _load_script("look.lua")
+        self._claim_script = _load_script("claim.lua")
         self._report_script = _load_script("report.lua")
 
-    def look(self, models: Sequence[ModelId], providers: Sequence[ProviderSlug]) -> Look:
+    def look(self, models: Sequence[ModelId]) -> Look:
         """Return a request's look at the models that it names."""
-        return Look(self._memory, self._look_script, models, providers)
+        return Look(self._memory, self._look_script, models)
+
+    async def take_turn(self, provider: ProviderSlug, model_id: ModelId) -> Turn:
+        """Say whether a request that has come to a provider asks it now; whoever is told PROBE must say how that went.
+
+        Redis is asked of a breaker that is half open alone, so that one request of all instances probes.
+        policy  open: without Redis one request of this instance does
+        """
+        turn = self._memory.take_turn(provider, model_id)
+        if turn is not Turn.PROBE:
+            return turn
+        is_settled = False
+        try:
+            turn = await self._claim(provider, model_id)
+            is_settled = True
+        finally:
+            if not is_settled:
+                # The request ends here, and Redis may have given it the probe.
+                self._memory.give_back_probe(provider, model_id)
+        return turn
 
     def report(self) -> Rider | None:
         """Return what is to go along with the next call; None where there is nothing to tell."""
-        readings = self._memory.take_waiting()
+        readings = self._memory.untold.take()
         if not readings:
             return None
         words = [word for one in readings for word in (one.model_id, one.provider, one.event, f"{one.number:.1f}")]
         limits = (self._memory.now_ms, FAILURES_TO_OPEN, OPEN_MS, str(NEWEST_WEIGHT))
-        return Rider(self._report_script, (), (*limits, *words), self._hear)
+        return Rider(
+            self._report_script,
+            (),
+            (*limits, *words),
+            take=lambda answer: self._hear(readings, answer),
+            miss=lambda: self._memory.untold.put_back(readings),
+        )
 
     async def send_news(self) -> None:
         """Tell at once what changes where others' requests go: the request that saw it is under way for long.
 
-        policy  open: never raises for Redis, logs
+        policy  open: never raises for Redis, logs; what was not taken is told with the next call that is made anyway
         """
-        if not self._memory.has_news or (rider := self.report()) is None:
+        if not self._memory.untold.has_news or (rider := self.report()) is None:
             return
+        is_told = False
         try:
-            rider.take(await self._redis.run_script(rider.script, keys=rider.keys, arguments=rider.arguments))
+            answer = await self._redis.run_script(rider.script, keys=rider.keys, arguments=rider.arguments)
+            is_told = True
         except RedisUnavailable as error:
             log_event("provider_health_not_told", level="warning", reason=str(error))
+        finally:
+            if not is_told:
+                rider.miss()
+        if is_told:
+            rider.take(answer)
 
-    def _hear(self, answer: object) -> None:
+    async def _claim(self, provider: ProviderSlug, model_id: ModelId) -> Turn:
+        now_ms = self._memory.now_ms
+        arguments = (now_ms, PROBE_MS, model_id, provider)
+        try:
+            answer = await self._redis.run_script(self._claim_script, keys=(), arguments=arguments)
+            what, text = msgspec.convert(answer, _Claimed)
+            if what == "unknown":
+                return Turn.PROBE
+            self._memory.learn(model_id, {provider: OfferHealth.read(text, now_ms)}, is_whole=False)
+        except (RedisUnavailable, ValueError) as error:
+            log_event("probe_not_claimed", level="warning", reason=str(error))
+            return Turn.PROBE
+        return Turn(what)
+
+    def _hear(self, readings: tuple[Reading, ...], answer: object) -> None:
+        self._memory.untold.note_told(readings)
+        now_ms = self._memory.now_ms
         try:
             for model_id, slug, text in msgspec.convert(answer, list[tuple[str, str, str]]):
-                told = {ProviderSlug(slug): OfferHealth.read(text)}
+                told = {ProviderSlug(slug): OfferHealth.read(text, now_ms)}
                 self._memory.learn(ModelId(model_id), told, is_whole=False)
         except ValueError as error:
             log_event("provider_health_unreadable", level="warning", reason=str(error))
-
-
-def _read_records(records: _Told) -> Mapping[ProviderSlug, OfferHealth]:
-    return {ProviderSlug(slug): OfferHealth.read(text) for slug, text, _ in records}
 
 
 def _load_script(name: str) -> Script:

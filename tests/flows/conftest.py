@@ -6,6 +6,7 @@ import pytest
 
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
+from tests.flows.blame import ChoosyProvider, serve
 from tests.flows.calls import client
 from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.wire import Wire
@@ -78,3 +79,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def redis(stack: LocalStack, session: aiohttp.ClientSession) -> Redis:
     return Redis(session, url=stack.redis_rest_url, token=stack.credentials.redis_token, deadline_s=PATIENCE_S)
+
+
+@pytest.fixture
+async def choosy_provider() -> AsyncIterator[ChoosyProvider]:
+    async with serve(ChoosyProvider()) as provider:
+        yield provider

@@ -11,47 +11,18 @@ from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
 from shared.core.clock import wall_clock_ms
 from shared.routing.health import FRESH_MS
-from shared.routing.offer_health import FAILURES_TO_OPEN, OPEN_MS
-from tests.flows.calls import Answer, ask, ask_at_once, chat, wait_until
+from shared.routing.offer_health import FAILURES_TO_OPEN
+from tests.flows.breakers import assert_left_alone, fail, let_it_be_probed
+from tests.flows.calls import ask, ask_at_once, chat, wait_until
 from tests.flows.conftest import WiredGateway
 from tests.harness.gateways import Gateways
 from tests.harness.simulator import Simulator
-from tests.harness.tenants import Models, Tenant, Tenants, TestModel
+from tests.harness.tenants import Models, Tenants
 from tests.harness.wire import Fault, Wire
 
 # Of a provider that hangs; a request that does not wait for it is done in a part of that.
 PATIENCE_S = 2
 STREAM: dict[str, object] = {"stream": True, "max_tokens": 20}
-OPEN_UNTIL, LATENCY, LATENCY_AT = 1, 4, 5
-
-
-async def change_record(redis: Redis, model: TestModel, provider: str, change: Callable[[list[float]], None]) -> None:
-    """Have the instances know something else of a model at a provider, and wait until they ask."""
-    numbers = [float(word) for word in str(await redis.command("HGET", f"gw:health:{model.id}", provider)).split()]
-    change(numbers)
-    text = " ".join(f"{number:.0f}" for number in numbers)
-    await redis.command("HSET", f"gw:health:{model.id}", provider, text)
-    await asyncio.sleep(FRESH_MS / 1000 + 0.1)
-
-
-async def let_it_be_probed(redis: Redis, model: TestModel, provider: str = "openrouter") -> None:
-    def end_now(numbers: list[float]) -> None:
-        assert numbers[OPEN_UNTIL] > 0
-        numbers[OPEN_UNTIL] -= OPEN_MS
-
-    await change_record(redis, model, provider, end_now)
-
-
-async def fail(session: aiohttp.ClientSession, url: str, customer: Tenant, model: TestModel, *, times: int) -> None:
-    for _ in range(times):
-        answer = await ask(session, url, customer, chat(model))
-        assert (answer.status, answer.code) == (502, "provider_unavailable")
-
-
-def assert_left_alone(answer: Answer) -> None:
-    assert (answer.status, answer.code) == (503, "providers_failing"), answer.body
-    assert 1 <= int(answer.headers["Retry-After"]) <= OPEN_MS / 1000
-    assert answer.headers["x-should-retry"] == "true"
 
 
 async def test_a_breaker_opens_for_all_gateways_and_one_probe_closes_it(
@@ -182,30 +153,6 @@ async def test_without_redis_an_instance_keeps_its_own_breakers_and_serves(
         answers = await ask_at_once(session, (gateway.url,), customer, chat(failing, models=[healthy.id]), count=10)
         assert {answer.status for answer in answers} == {200}
         assert max(answer.duration_s for answer in answers) < 2.0
-
-
-async def test_what_one_gateway_has_measured_orders_another_s_attempts(
-    *,
-    two_gateways: tuple[str, str],
-    tenant: Tenants,
-    make_model: Models,
-    session: aiohttp.ClientSession,
-    redis: Redis,
-) -> None:
-    customer, model = tenant(), make_model("tokens=2", providers=("chutes", "openrouter"))
-    by_latency = chat(model, provider={"sort": "latency"})
-    # Who is not known yet is tried; then both are.
-    tried = [(await ask(session, two_gateways[0], customer, by_latency)).headers["X-Provider"] for _ in range(2)]
-    assert tried == ["chutes", "openrouter"]
-
-    def slow_down(numbers: list[float]) -> None:
-        assert numbers[LATENCY_AT] > 0
-        numbers[LATENCY] = 9_000
-
-    await change_record(redis, model, "chutes", slow_down)
-    for url in two_gateways:
-        assert (await ask(session, url, customer, by_latency)).headers["X-Provider"] == "openrouter"
-        assert (await ask(session, url, customer, chat(model))).headers["X-Provider"] == "chutes"
 
 
 async def test_health_is_heard_and_told_in_the_limiter_s_own_calls(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from shared.clients.redis import Redis
 from shared.core.ids import ModelId, ProviderSlug
-from shared.routing.health import ProviderHealth
-from shared.routing.offer_health import Breaker, Pair
+from shared.routing.health import ProviderHealth, Turn
+from shared.routing.offer_health import Breaker
 from shared.routing.store import Look, SharedHealth
 
 MODEL = ModelId("maker/model-1")
@@ -21,16 +21,23 @@ class Instance:
     memory: ProviderHealth
     shared: SharedHealth
 
-    async def look(self, *models: ModelId, providers: tuple[ProviderSlug, ...] = BOTH) -> Look:
+    async def look(self, *models: ModelId) -> Look:
         """Look at models as a request does on its way."""
-        look = self.shared.look(models or (MODEL,), providers)
+        look = self.shared.look(models or (MODEL,))
         if look.rider is not None:
             look.rider.take(await run(self.redis, look.rider.script.text, look.rider.arguments))
         return look
 
-    async def probes(self) -> set[Pair]:
-        """Return whom a request that comes now may probe."""
-        return (await self.look()).take_probes()
+    async def turn(self, provider: ProviderSlug = FIRST) -> Turn:
+        """Have a request that comes now look, and come to a provider."""
+        await self.look()
+        return await self.shared.take_turn(provider, MODEL)
+
+    async def answer(self, provider: ProviderSlug = FIRST, *, first_byte_ms: float = 120) -> None:
+        """See a provider answer, and tell it."""
+        self.memory.record_beginning(provider, MODEL, first_byte_ms=first_byte_ms)
+        self.memory.record_answer(provider, MODEL)
+        await self.report()
 
     async def report(self) -> None:
         """Tell what waits, as the end of a request does."""

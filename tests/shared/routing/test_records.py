@@ -27,7 +27,8 @@ async def test_a_provider_s_hour_is_counted_over_all_models_and_instances(
     instances = [make_instance() for _ in range(3)]
     for number, instance in enumerate(instances):
         for first_byte_ms in (100, 200, 400):
-            instance.memory.record_success(FIRST, ModelId(f"maker/{number}"), first_byte_ms=first_byte_ms)
+            instance.memory.record_beginning(FIRST, ModelId(f"maker/{number}"), first_byte_ms=first_byte_ms)
+            instance.memory.record_answer(FIRST, ModelId(f"maker/{number}"))
         instance.memory.record_throughput(FIRST, ModelId(f"maker/{number}"), tokens=80, seconds=1)
         instance.memory.record_failure(FIRST, ModelId(f"maker/{number}"))
         await instance.report()
@@ -46,8 +47,7 @@ async def test_open_breakers_are_shown_with_when_they_are_tried_again(
 ) -> None:
     one = make_instance()
     await one.fail(FAILURES_TO_OPEN)
-    one.memory.record_success(SECOND, MODEL, first_byte_ms=5)
-    await one.report()
+    await one.answer(SECOND)
     report = await records.read(MODEL)
     assert report.providers[FIRST].breakers == (OpenBreaker(MODEL, Breaker.OPEN, OPEN_MS),)
     assert report.providers[FIRST].success_rate == 0
@@ -58,8 +58,7 @@ async def test_open_breakers_are_shown_with_when_they_are_tried_again(
     }
     clock.now_ms += OPEN_MS
     assert (await records.read()).providers[FIRST].breakers == (OpenBreaker(MODEL, Breaker.HALF_OPEN, 0),)
-    one.memory.record_success(FIRST, MODEL, first_byte_ms=5)
-    await one.report()
+    await one.answer()
     clock.now_ms += FRESH_MS
     assert (await records.read()).providers[FIRST].breakers == ()
 
