@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 import aiohttp
 
 from shared.core.collector import CollectorSettings
-from shared.core.log import log_event
+from shared.core.log import Field, log_event
 from shared.core.spans import Span
 from shared.core.variables import SettingsError
 
 # A client waits for its last bytes meanwhile.
 DEADLINE_S = 0.5
-# One that fails is left alone for so long, so that it does not slow every answer; spans that end meanwhile are lost.
+# An answer may be held up for so long without more ado.
+SLOW_S = 0.1
+# One that fails or is slow is left alone for so long, so that it does not slow every answer; spans that end meanwhile
+# are lost.
 COOL_DOWN_S = 15.0
 
 _TAKEN = range(200, 300)
@@ -44,8 +47,16 @@ class Collector:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             reason = type(error).__name__
         if reason is not None:
-            self._rests_until_s = time.monotonic() + COOL_DOWN_S
-            log_event("spans_not_sent", level="warning", reason=reason, rests_s=COOL_DOWN_S)
+            self._rest("spans_not_sent", reason=reason)
+
+    def note_waited(self, waited_s: float) -> None:
+        """Note for how long an answer that was ready had to wait for the sending of its spans."""
+        if waited_s > SLOW_S and time.monotonic() >= self._rests_until_s:
+            self._rest("spans_slow", waited_ms=int(waited_s * 1000))
+
+    def _rest(self, event: str, **about: Field) -> None:
+        self._rests_until_s = time.monotonic() + COOL_DOWN_S
+        log_event(event, level="warning", rests_s=COOL_DOWN_S, **about)
 
     async def _post(self, body: bytes) -> str | None:
         """Return why it took nothing, None where it did."""

@@ -59,7 +59,7 @@ def _request_span(call: Call, usage: Usage, lasted_ns: tuple[int, int]) -> Span:
                 "gateway.usage.source": usage.source.value,
             }
         ),
-        error=None if last is None or last.is_success else last.reason,
+        error=call.trail.broken_off if last is None or last.is_success else last.reason,
     )
 
 
@@ -89,7 +89,7 @@ def _attempt_span(call: Call, usage: Usage, place: int, attempt: Attempt, lasted
                 **(_answered(call, usage, attempt) if attempt.is_success else {}),
             }
         ),
-        error=None if attempt.is_success else attempt.reason,
+        error=call.trail.provider_failure if attempt.is_success else attempt.reason,
     )
 
 

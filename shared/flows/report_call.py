@@ -1,6 +1,7 @@
 """What is told of a call that has ended: one log line, with metrics on AWS, and spans where somebody collects them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,9 @@ async def traced_meanwhile(call: Call, usage: Usage) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        settled_s = time.monotonic()
         await sending
+        collector.note_waited(time.monotonic() - settled_s)
 
 
 def log_call(call: Call, usage: Usage, settlement: Settlement | None) -> None:
@@ -38,6 +41,7 @@ def log_call(call: Call, usage: Usage, settlement: Settlement | None) -> None:
         "provider": None if offer is None else offer.provider,
         "model_id": None if offer is None else offer.model_id,
         "outcome": usage.outcome.value,
+        "broken_off": call.trail.broken_off,
         "usage_source": usage.source.value,
         "is_stream": usage.is_stream,
         "attempts": len(usage.attempts),
@@ -48,7 +52,8 @@ def log_call(call: Call, usage: Usage, settlement: Settlement | None) -> None:
         "duration_ms": usage.duration_ms,
         **money_fields(settlement),
     }
-    is_failed = usage.outcome is Outcome.FAILED
+    # A client that leaves is no failure of anybody's.
+    is_failed = usage.outcome in {Outcome.FAILED, Outcome.INTERRUPTED}
     measured = call.inference.metrics.of_call(fields, is_failed=is_failed, at_ms=wall_clock_ms())
     log_event("call_ended", level="info", **measured)
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from infra.local.stack import LocalStack
-from tests.flows.calls import ask, chat
+from tests.flows.calls import PATH, ask, chat, wait_until
 from tests.flows.conftest import CRON_SECRET, sweep_at
 from tests.flows.test_logs import is_call_of
 from tests.harness.gateways import Gateways, RunningGateway
@@ -48,6 +48,8 @@ async def test_requests_errors_and_money_are_what_they_were(
         await sweep_at(gateway.url)
     finally:
         wire.close()
+    # Its line is written when the client has its answer.
+    await wait_until(lambda: sum(measured(gateway)["requests"]) == before["requests"] + 6)
     values = measured(gateway)
     sums = Counter({name: sum(of_it) for name, of_it in values.items()})
     sums.subtract(before)
@@ -60,6 +62,25 @@ async def test_requests_errors_and_money_are_what_they_were(
     assert sums["shortfall_nanos"] == 0
     assert len(values["duration_ms"]) - before["requests"] == 6
     assert len(values["first_byte_ms"]) == 3
+
+
+async def test_a_stream_that_breaks_off_is_a_failed_call_and_one_that_its_client_leaves_is_none(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    gateway, customer = start_gateway(**ON_LAMBDA), tenant()
+    assert not (
+        await ask(session, gateway.url, customer, chat(make_model("tokens=9,cut=mid_stream"), stream=True))
+    ).is_done
+    body = chat(make_model("tokens=100,pace_ms=20"), stream=True)
+    async with session.post(f"{gateway.url}{PATH}", json=body, headers=customer.headers) as response:
+        await response.content.readany()
+        response.close()
+    await wait_until(lambda: len(measured(gateway).get("calls", [])) == 2)
+    assert sorted(measured(gateway)["calls_failed"]) == [0, 1]
+    lines = [json.loads(line) for line in gateway.log_text().splitlines() if '"call_ended"' in line]
+    told = {(line["outcome"], line.get("broken_off")) for line in lines}
+    assert told <= {("interrupted", "stream_interrupted"), ("abandoned", None), ("completed", None)}
+    assert ("interrupted", "stream_interrupted") in told
 
 
 async def test_elsewhere_no_line_is_a_metric(

@@ -229,7 +229,10 @@ async def test_a_call_that_none_answers_is_an_error(traced: Bench, trace_id: str
 async def test_a_stream_that_is_cut_says_so(traced: Bench, trace_id: str) -> None:
     await traced.ask(chat(traced.make_model("tokens=9,cut=mid_stream"), stream=True), trace_id)
     await wait_until(lambda: len(traced.collector.of_trace(trace_id)) == 2)
-    assert told(traced.collector.of_trace(trace_id)[0])["gateway.outcome"] == "interrupted"
+    request, span = traced.collector.of_trace(trace_id)
+    assert told(request)["gateway.outcome"] == "interrupted"
+    assert request.status.code == span.status.code == ERROR
+    assert (told(request)["error.type"], told(span)["error.type"]) == ("stream_interrupted", "unavailable")
 
 
 async def test_a_stream_that_its_client_leaves_says_so(traced: Bench, trace_id: str) -> None:
@@ -241,7 +244,10 @@ async def test_a_stream_that_its_client_leaves_says_so(traced: Bench, trace_id: 
         await response.content.readany()
         response.close()
     await wait_until(lambda: len(traced.collector.of_trace(trace_id)) == 2)
-    assert told(traced.collector.of_trace(trace_id)[0])["gateway.outcome"] == "abandoned"
+    spans = traced.collector.of_trace(trace_id)
+    assert told(spans[0])["gateway.outcome"] == "abandoned"
+    # That is nobody's failure.
+    assert ERROR not in {span.status.code for span in spans}
 
 
 async def test_what_a_test_key_is_answered_is_made_inside(traced: Bench, trace_id: str) -> None:
@@ -306,3 +312,22 @@ async def test_a_collector_that_hangs_costs_half_a_second_once_and_no_money(
     assert len(collector.received) == 1
     assert gateway.log_text().count('"spans_not_sent"') == 1
     assert customer.balance()["held_nanos"] == 0
+
+
+async def test_a_slow_collector_holds_up_one_answer_and_not_the_next(
+    start_gateway: Gateways, untraced: Bench, trace_id: str
+) -> None:
+    collector = CollectorDouble().open()
+    try:
+        gateway = start_gateway(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        customer, model = untraced.tenant(), untraced.make_model("tokens=2")
+        async with client_in(trace_id) as session:
+            await ask(session, gateway.url, customer, chat(model))
+            collector.delay_s = 0.9 * DEADLINE_S
+            answers = [await ask(session, gateway.url, customer, chat(model)) for _ in range(4)]
+    finally:
+        collector.close()
+    assert [answer.status for answer in answers] == [200] * 4
+    assert sum(answer.duration_s > 0.8 * DEADLINE_S for answer in answers) <= 1
+    assert len(collector.received) == 2
+    assert gateway.log_text().count('"spans_slow"') == 1

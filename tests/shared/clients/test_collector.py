@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.ports import choose_free_ports
 from infra.local.stack import ROOT
-from shared.clients.collector import COOL_DOWN_S, DEADLINE_S, Collector, open_collector
+from shared.clients.collector import COOL_DOWN_S, DEADLINE_S, SLOW_S, Collector, open_collector
 from shared.clients.http_session import open_session
 from shared.core.collector import CollectorSettings
 from shared.core.spans import Span
@@ -92,6 +92,20 @@ async def test_a_slow_collector_is_waited_for_half_a_second_and_then_left_alone(
     assert len(double.received) == 1
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["reason"], line["rests_s"]) == ("spans_not_sent", "TimeoutError", COOL_DOWN_S)
+
+
+async def test_a_collector_for_which_an_answer_has_waited_is_left_alone_too(
+    collector: Collector, double: CollectorDouble, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await collector.send([SPAN])
+    collector.note_waited(SLOW_S)
+    await collector.send([SPAN])
+    for _ in range(2):
+        collector.note_waited(SLOW_S + 0.01)
+        await collector.send([SPAN])
+    assert len(double.received) == 2
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["waited_ms"], line["rests_s"]) == ("spans_slow", 110, COOL_DOWN_S)
 
 
 @pytest.mark.parametrize("status", [302, 401, 503])
