@@ -6,7 +6,10 @@ import aiohttp
 import pytest
 
 from shared.clients.redis import Redis
-from shared.routing.offer_health import FAILURES_TO_OPEN
+from shared.core.clock import wall_clock_ms
+from shared.flows.judge_provider import SURELY_LONG_S
+from shared.providers.sse import MAX_EVENT_BYTES
+from shared.routing.offer_health import FAILURES_TO_OPEN, Breaker
 from tests.flows.blame import MOST_TOKENS, ChoosyProvider
 from tests.flows.breakers import assert_left_alone, read_record, read_record_when_told
 from tests.flows.calls import PATH, ask, ask_at_once, chat
@@ -155,3 +158,58 @@ async def test_our_own_time_limit_is_blamed_on_nobody_but_who_hangs(
     records = [await read_record(redis, model) for model in (long, paced, hangs)]
     assert [record.failures for record in records] == [0, 0, FAILURES_TO_OPEN]
     assert_left_alone(await ask(session, url, customer, chat(hangs, max_tokens=5)))
+
+
+async def test_a_proxy_that_waits_no_longer_for_a_long_answer_is_blamed_for_short_ones_alone(
+    *,
+    start_gateway: Gateways,
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    redis: Redis,
+) -> None:
+    url, customer = start_gateway(PROVIDER_SILENCE_LIMIT_S="2").url, tenant()
+    script = f"first_byte_ms={int(SURELY_LONG_S * 1000) + 500},status=524"
+    long, short = make_model(script), make_model(script)
+    asked = (chat(long, max_tokens=16_000), chat(short, max_tokens=5))
+    answers = await asyncio.gather(
+        *(ask_at_once(session, (url,), customer, body, count=FAILURES_TO_OPEN) for body in asked)
+    )
+    assert {answer.code for some in answers for answer in some} == {"provider_timeout"}
+    assert (await read_record(redis, long)).failures == 0
+    assert (await read_record(redis, short)).breaker(wall_clock_ms()) is Breaker.OPEN
+
+
+async def test_an_event_that_is_larger_than_is_read_shuts_nobody(
+    *,
+    two_gateways: tuple[str, str],
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    redis: Redis,
+) -> None:
+    customer = tenant()
+    model = make_model(f"tokens=2,event_bytes={2 * MAX_EVENT_BYTES}")
+    for _ in range(FAILURES_TO_OPEN):
+        answer = await ask(session, two_gateways[0], customer, chat(model, **STREAM))
+        assert not answer.is_done
+    assert (await read_record(redis, model)).failures == 0
+
+
+@pytest.mark.parametrize("script", ["image_form=nothing", "image_form=url"])
+async def test_images_that_one_client_cannot_be_given_shut_nobody(
+    *,
+    script: str,
+    two_gateways: tuple[str, str],
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    redis: Redis,
+) -> None:
+    customer, model = tenant(), make_model.image_model(script)
+    body = {"model": model.id, "prompt": "a horse", "response_format": "b64_json"}
+    for _ in range(FAILURES_TO_OPEN):
+        url = f"{two_gateways[0]}/v1/images/generations"
+        async with session.post(url, json=body, headers=customer.headers) as response:
+            assert response.status == 502, await response.text()
+    assert (await read_record(redis, model)).failures == 0
