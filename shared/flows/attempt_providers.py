@@ -120,7 +120,9 @@ async def _first_answer[T](call: Call, ask: Callable[[Offer], Awaitable[T]]) -> 
             raise AnswerTooLarge from error
         except (UpstreamCut, MalformedAnswer, EventTooLarge) as error:
             trail.is_reached = True
-            failed = AttemptFailed(UNREACHABLE, None, is_blameless=isinstance(error, EventTooLarge))
+            is_hung_up = isinstance(error, UpstreamCut) and _may_be_long(call, offer, started_s)
+            is_blameless = is_hung_up or isinstance(error, EventTooLarge)
+            failed = AttemptFailed(UNREACHABLE, None, is_blameless=is_blameless)
             _note_failure(call, offer, (type(error).__name__, started_s), failed)
         except AttemptFailed as error:
             trail.is_reached = True
@@ -190,8 +192,12 @@ def _is_cut_short(call: Call, offer: Offer, started_s: float) -> bool:
 
 def _without_blame_for_length(call: Call, offer: Offer, error: AttemptFailed, started_s: float) -> AttemptFailed:
     """Return a provider's own timeout as one that says nothing, where the answer may only have been long."""
+    if error.failure.kind is FailureKind.TIMEOUT and _may_be_long(call, offer, started_s):
+        return AttemptFailed(error.failure, error.status, is_blameless=True)
+    return error
+
+
+def _may_be_long(call: Call, offer: Offer, started_s: float) -> bool:
+    """Tell whether a proxy on the way may have waited no longer for an answer in one piece."""
     waited_s = time.monotonic() - started_s
-    is_late = error.failure.kind is FailureKind.TIMEOUT and waited_s >= SURELY_LONG_S
-    if call.request.is_stream or not is_late or not is_only_long(call, offer, waited_s):
-        return error
-    return AttemptFailed(error.failure, error.status, is_blameless=True)
+    return not call.request.is_stream and waited_s >= SURELY_LONG_S and is_only_long(call, offer, waited_s)

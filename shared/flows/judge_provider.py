@@ -10,7 +10,7 @@ SLOWEST_TOKENS_PER_S = 10
 SLOWEST_IMAGE_S = 60.0
 # Of fewer the rate is that of the moment.
 LEAST_MEASURED_TOKENS = 50
-# A proxy that cannot reach what is behind it says so sooner; later it has only waited for as long as it does.
+# A proxy that cannot reach what is behind it says so sooner; later it has waited for as long as it does, and hangs up.
 SURELY_LONG_S = 20.0
 
 
