@@ -23,7 +23,7 @@ _CONTENT_FILTER = re.compile(
 # OpenRouter has the model, but nobody there who takes this request of it: its tools, its images, its data policy.
 _UNSUPPORTED = re.compile(
     rb"no endpoints? (?:found|available) (?:that|which|matching)|no allowed providers|routing requirements"
-    rb"|data policy|requested parameters|output modalities",
+    rb"|data policy|requested parameters|output modalities|request is prohibited",
     re.IGNORECASE,
 )
 # It does not have the model at all: so it is for everybody.
@@ -129,7 +129,7 @@ def kind_of(status: int, body: bytes) -> FailureKind:
             return FailureKind.CONTENT_FILTERED
         case 404:
             return _kind_of_absence(text)
-        case 503 if _UNSUPPORTED.search(text):
+        case 403 | 503 if _UNSUPPORTED.search(text):
             return FailureKind.UNSUPPORTED
         case _:
             return _KINDS_BY_STATUS.get(status, FailureKind.UNAVAILABLE)

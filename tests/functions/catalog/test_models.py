@@ -204,7 +204,7 @@ async def test_providers_are_judged_by_how_they_answered(
     gateway: RunningGateway, tenant: Tenants, make_model: Models
 ) -> None:
     customer = tenant()
-    await ask(gateway, customer, make_model(providers=("portkey",)))
+    await ask(gateway, customer, make_model(providers=("portkey",)), stream=True)
     # What was read for somebody else a moment ago is shown meanwhile.
     await asyncio.sleep(FRESH_MS / 1000)
     body = (await get(gateway, "/models/providers")).json

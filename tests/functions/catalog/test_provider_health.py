@@ -15,7 +15,7 @@ async def test_an_open_breaker_is_shown_by_another_gateway(
 ) -> None:
     asked, looked_at = start_gateway(), start_gateway()
     customer, failing = tenant(), make_model("status=500", providers=("featherless",))
-    served = make_model("tokens=20,pace_ms=5", providers=("featherless",))
+    served = make_model("tokens=60,pace_ms=5", providers=("featherless",))
     for _ in range(FAILURES_TO_OPEN):
         await ask(asked, customer, failing)
     await ask(asked, customer, served, stream=True)

@@ -25,6 +25,8 @@ ABOUT_THE_REQUEST = [
      "github.com/truefoundry/models/pull/826"),
     (503, "There is no available model provider that meets your routing requirements", FailureKind.UNSUPPORTED,
      "https://openrouter.ai/docs/api/errors"),
+    (403, "The request is prohibited due to a violation of provider Terms Of Service.", FailureKind.UNSUPPORTED,
+     "github.com/Davidvandijcke/coarse/issues/183"),
     (404, "Not Found", FailureKind.NOT_FOUND, "any server, for a path that it does not have"),
     (402, "This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only "
      "afford 30104.", FailureKind.UNAFFORDABLE, "github.com/can1357/oh-my-pi/issues/9569"),
