@@ -56,9 +56,9 @@ class SharedHealth:
     def __init__(self, redis: Redis, memory: ProviderHealth) -> None:
         self._redis = redis
         self._memory = memory
-        self._look_script = _load_script("look.lua")
-        self._claim_script = _load_script("claim.lua")
-        self._report_script = _load_script("report.lua")
+        self._look_script = load_script("look.lua")
+        self._claim_script = load_script("claim.lua")
+        self._report_script = load_script("report.lua")
 
     def look(self, models: Sequence[ModelId]) -> Look:
         """Return a request's look at the models that it names."""
@@ -142,7 +142,8 @@ class SharedHealth:
             log_event("provider_health_unreadable", level="warning", reason=str(error))
 
 
-def _load_script(name: str) -> Script:
+def load_script(name: str) -> Script:
+    """Return one of this package's scripts, with what all of them know of a record."""
     folder = resources.files("shared.routing")
     return Script.from_text(
         "\n".join(folder.joinpath(part).read_text(encoding="utf-8") for part in ("record.lua", name))

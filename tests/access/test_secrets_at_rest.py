@@ -11,6 +11,7 @@ import redis
 
 from infra.local.ports import LOOPBACK
 from infra.local.stack import LocalStack
+from shared.routing.store import load_script
 from tests.access.search import Secrets, encodings_of
 from tests.access.secret_run import ANSWER, SecretRun, Stage
 from tests.functions.keys.client import KEYS
@@ -21,6 +22,10 @@ from tests.harness.wire import Wire
 
 # The routes that show a secret: once, to whoever made it.
 ISSUES = ("POST /auth", f"POST {KEYS}", "POST /admin/users", "POST /admin/create")
+
+LOOK_SCRIPT = load_script("look.lua")
+# EVALSHA, the script, how many keys, the time: models follow.
+LOOK_WORDS = 4
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -88,7 +93,14 @@ def without_models(body: bytes) -> bytes:
     if isinstance(arguments, dict):
         arguments.pop("p_models", None)
         (arguments.get("p_filter") or {}).pop("model_id", None)
+    elif isinstance(arguments, list):
+        arguments = [words[:LOOK_WORDS] if is_look(words) else words for words in arguments]
     return json.dumps(arguments).encode()
+
+
+def is_look(words: object) -> bool:
+    """Tell whether a command asks how the providers of some models do."""
+    return isinstance(words, list) and words[:2] in (["EVALSHA", LOOK_SCRIPT.sha1], ["EVAL", LOOK_SCRIPT.text])
 
 
 def test_no_log_has_a_secret_and_the_gateway_s_has_no_person(run: SecretRun, stack: LocalStack) -> None:
