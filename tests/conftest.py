@@ -41,6 +41,17 @@ def catalog_stack() -> Iterator[LocalStack]:
 
 
 @pytest.fixture(scope="session")
+def untouched_stack() -> Iterator[LocalStack]:
+    """A stack for what looks at everything in it, where tests of the other one leave dead letters and old keys."""
+    stack = take_free_stack(ROOT / ".local" / "test")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
 def streams(stack: LocalStack) -> Iterator[RecordedStreams]:
     """Every stream that a gateway of the session sends, to be held against its grammar."""
     recorded = RecordedStreams(stack.processes.log_path("any").parent)

@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from secrets import token_hex
 
 import aiohttp
+import pytest
 
 from infra.local.environment import STRIPE_WEBHOOK_SECRET, gateway_environment
 from infra.local.stack import LocalStack
@@ -48,15 +50,26 @@ async def post(gateway: RunningGateway, path: str, headers: dict[str, str], body
         return answer.status
 
 
+@pytest.fixture
+def start_gateways(untouched_stack: LocalStack) -> Iterator[Gateways]:
+    gateways = Gateways(untouched_stack)
+    try:
+        yield gateways
+    finally:
+        gateways.stop_all()
+
+
 async def test_secret_key_is_replaced_in_the_steps_of_the_page_without_a_refusal(
-    stack: LocalStack, start_gateway: Gateways, tenant: Tenants, make_model: Models
+    untouched_stack: LocalStack, start_gateways: Gateways
 ) -> None:
+    stack = untouched_stack
+    tenant, make_model = Tenants(stack.database_url, stack.credentials.gateway_secret), Models(stack.database_url)
     old, new = stack.credentials.gateway_secret, token_hex(32)
     steps = STEP.findall(section("operations.md", "Rotating secrets"))
     assert [number for number, _ in steps] == ["1", "2", "3"]
     lists = [listed.replace("$OLD", old).replace("$NEW", new) for _, listed in steps]
     customer, idle, model = tenant(), tenant(), make_model()
-    before, first, second, third = (start_gateway(SECRET_KEY=listed) for listed in (old, *lists))
+    before, first, second, third = (start_gateways(SECRET_KEY=listed) for listed in (old, *lists))
     owner_of(before, customer)
 
     # While a step is rolled out, instances of it and of the one before answer side by side.

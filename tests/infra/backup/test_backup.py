@@ -12,17 +12,26 @@ from infra.backup.scratch import scratch_database
 from infra.local.migrate import apply_migrations, apply_seed
 from infra.local.stack import LocalStack
 from tests.functions.chat.client import ask
-from tests.harness.gateways import RunningGateway
+from tests.harness.gateways import Gateways, RunningGateway
 from tests.harness.tenants import Models, Tenants
 
 MAY_CALL = "select has_function_privilege('anon', 'api.made_later()', 'execute')"
 
 
+@pytest.fixture(scope="module")
+def gateway(untouched_stack: LocalStack) -> Iterator[RunningGateway]:
+    gateways = Gateways(untouched_stack)
+    try:
+        yield gateways()
+    finally:
+        gateways.stop_all()
+
+
 @pytest.fixture
-async def saved(
-    stack: LocalStack, gateway: RunningGateway, tenant: Tenants, make_model: Models, tmp_path: Path
-) -> Path:
-    customer, model = tenant(), make_model("tokens=5")
+async def saved(untouched_stack: LocalStack, gateway: RunningGateway, tmp_path: Path) -> Path:
+    stack = untouched_stack
+    customer = Tenants(stack.database_url, stack.credentials.gateway_secret)()
+    model = Models(stack.database_url)("tokens=5")
     for _ in range(3):
         assert (await ask(gateway, customer, model)).status == 200
     file = tmp_path / "gateway.dump"
@@ -55,29 +64,29 @@ def test_a_backup_is_restored_with_every_row_and_grant_and_its_books_add_up(
     apply_seed(empty)
 
 
-def test_only_its_owner_may_read_a_backup_and_none_is_written_over(saved: Path, stack: LocalStack) -> None:
+def test_only_its_owner_may_read_a_backup_and_none_is_written_over(saved: Path, untouched_stack: LocalStack) -> None:
     assert {path.stat().st_mode & 0o777 for path in (saved, saved.with_name("gateway.dump.json"))} == {0o600}
     before = saved.read_bytes()
-    assert main(["save", str(saved), "--database-url", stack.database_url]) == 1
+    assert main(["save", str(saved), "--database-url", untouched_stack.database_url]) == 1
     assert saved.read_bytes() == before
 
 
 def test_a_list_that_others_may_read_is_not_written_into(
-    stack: LocalStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    untouched_stack: LocalStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "gateway.dump"
     left_behind = tmp_path / "gateway.dump.json"
     left_behind.write_text("{}")
     left_behind.chmod(0o644)
-    assert main(["save", str(file), "--database-url", stack.database_url]) == 1
+    assert main(["save", str(file), "--database-url", untouched_stack.database_url]) == 1
     assert f"{left_behind} is there already" in capsys.readouterr().err
     assert (left_behind.read_text(), file.exists()) == ("{}", False)
 
 
 def test_a_gateway_s_database_is_not_restored_over(
-    saved: Path, stack: LocalStack, capsys: pytest.CaptureFixture[str]
+    saved: Path, untouched_stack: LocalStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["restore", str(saved), "--database-url", stack.database_url]) == 1
+    assert main(["restore", str(saved), "--database-url", untouched_stack.database_url]) == 1
     assert "has a gateway's schemas already" in capsys.readouterr().err
 
 
