@@ -17,11 +17,15 @@ RESERVED = f"{SIMULATED.slug}/"
 
 
 class CatalogBase(msgspec.Struct, frozen=True):
-    """What a list is read against: names of all models by id, ids by other names, the provider's facts."""
+    """What a list is read against: names of all models by id, ids by other names, the provider's facts.
+
+    offers: ids by the provider's own names, as they were offered last
+    """
 
     models: Mapping[str, str]
     aliases: Mapping[str, str]
     facts: Facts
+    offers: Mapping[str, str] = {}
 
 
 class OfferedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,9 @@ def find_model_id(listing: Listing, base: CatalogBase) -> str:
     """Return the id of the model that is listed; where nothing surely is the same, an id of its own."""
     if alias := base.facts.alias.get(listing.upstream_model):
         return alias
+    # What customers call by an id, and somebody may have set a price for, stays under that id.
+    if known := base.offers.get(listing.upstream_model):
+        return known
     for name in (listing.upstream_model, *listing.other_names, listing.model_id):
         if name in base.models:
             return name

@@ -95,20 +95,33 @@ def test_a_list_changes_its_own_aliases_and_no_other_lists(books: Books) -> None
     assert books.rows(READ_ALIASES, "Moved%") == [("Moved", "moved/b")]
 
 
-def test_a_name_is_whose_list_is_nearest_the_models_whoever_came_first(books: Books, customer: Customer) -> None:
-    sync(books, OTHER, listing("q/instruct-2507", upstream_model="Q/Instruct-2507", names=["Q/Instruct-2507"]))
+def test_a_name_that_nothing_is_offered_under_is_whose_list_is_nearest_the_models(
+    books: Books, customer: Customer
+) -> None:
+    described = listing("q/instruct-2507", names=["Q/Instruct-2507"])
+    sync(books, OTHER, described)
     canonical = listing("q/2507", names=["Q/Instruct-2507"])
     sync(books, PROVIDER, canonical)
     assert books.rows(READ_ALIASES, "Q/%") == [("Q/Instruct-2507", "q/2507")]
     assert served(customer, "Q/Instruct-2507") == ["q/2507"]
-    # The other list's model is the same one from now on.
-    again = listing("q/2507", upstream_model="Q/Instruct-2507", names=["Q/Instruct-2507"])
-    assert counts(sync(books, OTHER, again)) == {"added": 1, "retired": 1}
-    assert served(customer, "Q/Instruct-2507") == ["q/2507", "q/2507"]
     before = row_versions(books)
+    sync(books, OTHER, described)
     sync(books, PROVIDER, canonical)
-    sync(books, OTHER, again)
     assert row_versions(books) == before
+
+
+def test_a_name_that_is_served_as_a_model_is_taken_to_no_other(books: Books, customer: Customer) -> None:
+    first = listing("q/instruct-2507", upstream_model="Q/Instruct-2507", names=["Q/Instruct-2507"])
+    canonical = listing("q/2507", names=["Q/Instruct-2507"])
+    sync(books, OTHER, first)
+    for provider, listed in ((PROVIDER, canonical), (OTHER, first)):
+        sync(books, provider, listed)
+        assert books.rows(READ_ALIASES, "Q/%") == [("Q/Instruct-2507", "q/instruct-2507")]
+    assert served(customer, "Q/Instruct-2507") == served(customer, "q/instruct-2507") == ["q/instruct-2507"]
+    # What is retired may come back.
+    sync(books, OTHER, listing("q/another"))
+    sync(books, PROVIDER, canonical)
+    assert books.rows(READ_ALIASES, "Q/%") == [("Q/Instruct-2507", "q/instruct-2507")]
 
 
 def test_a_name_that_somebody_of_ours_gave_is_no_lists_to_take(books: Books) -> None:

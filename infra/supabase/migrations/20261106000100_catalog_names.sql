@@ -27,7 +27,7 @@ create table gateway.model_aliases (
     created_at timestamptz not null default now()
 );
 comment on table gateway.model_aliases is
-    'Other names of a model: those of providers and of their catalogs. Never the id of a model. source: whose list has it.';
+    'Other names of a model: those of providers and of their catalogs. Never the id of a model. source: whose list has it; infra/catalog: a fact of ours says so.';
 create index model_aliases_by_model on gateway.model_aliases (model_id, alias);
 alter table gateway.model_aliases enable row level security;
 

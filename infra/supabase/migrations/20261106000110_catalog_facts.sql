@@ -45,8 +45,12 @@ as $$
     select jsonb_build_object(
         'models', coalesce((select jsonb_object_agg(id, name) from gateway.models), '{}'),
         'aliases', coalesce((select jsonb_object_agg(alias, model_id) from gateway.model_aliases), '{}'),
+        'offers', coalesce((select jsonb_object_agg(upstream_model, model_id)
+                              from (select distinct on (upstream_model) upstream_model, model_id
+                                      from gateway.provider_offers where provider = p_provider and is_listed
+                                     order by upstream_model, retired_at desc nulls first, model_id) as known), '{}'),
         'facts', coalesce((select jsonb_object_agg(kind, facts)
                              from (select kind, jsonb_object_agg(key, fact) as facts
                                      from gateway.catalog_facts where provider = p_provider group by kind) as by_kind), '{}'))
 $$;
-comment on function api.read_catalog_base is 'What a provider''s list is read against: every model by id, every other name, and the facts of the provider by kind and key.';
+comment on function api.read_catalog_base is 'What a provider''s list is read against: every model by id, every other name, what the provider''s names were last offered as, and the facts of the provider by kind and key.';

@@ -154,20 +154,45 @@ $$;
 comment on function gateway.put_offers is
     'Puts what is listed on offer. A changed cost or markup makes a new price version; one that jumps waits, the old price in force, or the offer retired where it was; a price that someone of ours has set stays, at the cost of now.';
 
+create function gateway.is_alias_by_fact(p_alias text, p_model_id text) returns boolean
+language sql stable
+as $$
+    select exists (select from gateway.catalog_facts where kind = 'alias' and key = p_alias and fact = to_jsonb(p_model_id))
+$$;
+
+create function gateway.is_offered_as(p_upstream_model text, p_model_id text) returns boolean
+language sql stable
+as $$
+    select exists (select from gateway.provider_offers where model_id = p_model_id and upstream_model = p_upstream_model and is_listed)
+$$;
+comment on function gateway.is_offered_as is 'Does a provider list, or has it listed, this model under this name? What is retired may come back.';
+
 create function gateway.put_aliases(p_provider text, p_listed gateway.listing[]) returns void
 language sql
 as $$
     insert into gateway.model_aliases as old (alias, model_id, source)
-    select distinct on (named.alias) named.alias, listed.model_id, p_provider
-      from unnest(p_listed) as listed, unnest(listed.names) as named (alias)
+    select distinct on (named.alias) named.alias, listed.model_id, case when said.alias is null then p_provider else 'infra/catalog' end
+      from unnest(p_listed) as listed
+      cross join unnest(listed.names) as named (alias)
+      left join (select key, fact #>> '{}' from gateway.catalog_facts where kind = 'alias') as said (alias, model_id)
+        on said.alias = named.alias and said.model_id = listed.model_id
      where not exists (select from gateway.models where id = named.alias)
-     order by named.alias, listed.model_id
+     order by named.alias, said.alias, listed.model_id
     on conflict (alias) do update set model_id = excluded.model_id, source = excluded.source
-     where old.source = excluded.source and old.model_id <> excluded.model_id
-        or (select rank from gateway.providers where slug = excluded.source) < (select rank from gateway.providers where slug = old.source)
+     where (old.model_id, old.source) is distinct from (excluded.model_id, excluded.source)
+       and case
+           when gateway.is_alias_by_fact(old.alias, old.model_id) then excluded.model_id = old.model_id and excluded.source = 'infra/catalog'
+           when excluded.source = 'infra/catalog' then true
+           -- A fact that is none any more: the name is as good as the list that has it.
+           when old.source = 'infra/catalog' and old.model_id = excluded.model_id then true
+           when gateway.is_offered_as(old.alias, old.model_id) then false
+           else old.source in (excluded.source, 'infra/catalog')
+                or (select rank from gateway.providers where slug = excluded.source)
+                   < (select rank from gateway.providers where slug = old.source)
+       end
 $$;
 comment on function gateway.put_aliases is
-    'Writes the other names that a list has. Of two lists the one that is nearer the models says whose a name is, whichever came first; what is no list''s stays.';
+    'Writes the other names that a list has. A fact of infra/catalog says whose a name is before any list does; a name that a model is offered under stays that model''s; of two lists the one that is nearer the models says whose another is, whichever came first; what is no list''s stays.';
 
 create function gateway.doubt_listing(p_provider text, p_listed gateway.listing[]) returns jsonb
 language sql stable

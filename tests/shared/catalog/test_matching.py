@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.catalog.facts import Facts, ModelFact
@@ -54,6 +55,15 @@ def the_one(matched: Matched) -> OfferedModel:
 )
 def test_a_model_is_known_by_its_names_and_else_is_its_own(listed: Listing, known: CatalogBase, found: str) -> None:
     assert find_model_id(listed, known) == found
+
+
+def test_what_is_on_offer_stays_the_model_that_it_is_unless_a_fact_says_another() -> None:
+    known = base("old/model", "new/model", aliases={"Author/Model": "new/model"})
+    offered = msgspec.structs.replace(known, offers={"Author/Model": "old/model"})
+    assert find_model_id(listing("Author/Model"), offered) == "old/model"
+    said = msgspec.structs.replace(offered, facts=Facts(alias={"Author/Model": "new/model"}))
+    assert find_model_id(listing("Author/Model"), said) == "new/model"
+    assert the_one(match(listing("Author/Model"), against=offered, is_canonical=True)).model_id == "author/model"
 
 
 def test_a_word_that_others_leave_away_is_left_away_where_the_models_name_has_it() -> None:

@@ -117,7 +117,7 @@ async def test_one_model_that_is_listed_wrongly_takes_no_other_away(
     assert await run(catalog_stack, listed, "openrouter") == CatalogCounts(unchanged=2, skipped=3)
 
 
-async def test_a_model_that_another_list_had_first_is_one_model_once_the_nearest_list_names_it(
+async def test_a_model_that_another_list_had_first_stays_on_offer_as_it_was(
     catalog_stack: LocalStack, listed: Listed, model: str
 ) -> None:
     name = model.partition("/")[2]
@@ -125,11 +125,11 @@ async def test_a_model_that_another_list_had_first_is_one_model_once_the_nearest
     await run(catalog_stack, listed, *ALL)
     assert [provider for provider, *_ in offers(catalog_stack, f"hf/{name}")] == ["chutes"]
     listed.lists("openrouter", openrouter_entry(model))
-    assert await run(catalog_stack, listed, *ALL) == CatalogCounts(added=2, retired=1)
-    assert [(provider, is_retired) for provider, _, _, is_retired in offers(catalog_stack, model)] == [
-        ("chutes", False),
-        ("openrouter", False),
-    ]
+    assert await run(catalog_stack, listed, *ALL) == CatalogCounts(added=1, unchanged=1)
+    for model_id, seller in ((f"hf/{name}", "chutes"), (model, "openrouter")):
+        assert [(provider, is_retired) for provider, _, _, is_retired in offers(catalog_stack, model_id)] == [
+            (seller, False)
+        ]
     assert await run(catalog_stack, listed, *ALL) == CatalogCounts(unchanged=2)
 
 
