@@ -24,14 +24,26 @@ class RatesView(msgspec.Struct, kw_only=True):
     request: str
 
 
+class LongPriceView(msgspec.Struct, kw_only=True):
+    """What a request takes whose prompt has so many tokens or more."""
+
+    from_tokens: int
+    cost: RatesView
+    price: RatesView
+
+
 class PriceView(msgspec.Struct, kw_only=True):
-    """A price version: cost is what the provider takes, price what the customer pays."""
+    """A price version: cost is what the provider takes, price what the customer pays.
+
+    long_context: null where the length of the prompt changes neither
+    """
 
     id: int
     cost: RatesView
     price: RatesView
     markup_percent: str
     created_at: str
+    long_context: LongPriceView | None
 
 
 class ImageView(msgspec.Struct, kw_only=True):
@@ -167,12 +179,16 @@ def _image_view(variant: ImageVariant) -> ImageView:
 def _price_view(price: Price | None) -> PriceView | None:
     if price is None:
         return None
+    long = price.long_context
     return PriceView(
         id=price.id,
         cost=_rates_view(price.cost),
         price=_rates_view(price.price),
         markup_percent=_percent(price.markup_ppm) or "0",
         created_at=price.created_at,
+        long_context=None
+        if long is None
+        else LongPriceView(from_tokens=long.from_tokens, cost=_rates_view(long.cost), price=_rates_view(long.price)),
     )
 
 

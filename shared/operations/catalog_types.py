@@ -17,6 +17,14 @@ class Rates(msgspec.Struct, frozen=True):
     requests: int
 
 
+class LongPrice(msgspec.Struct, frozen=True):
+    """What a request costs us and the customer whose prompt has so many tokens or more."""
+
+    from_tokens: int
+    cost: Rates
+    price: Rates
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """A price version: what the provider takes, and what the customer pays."""
 
@@ -25,6 +33,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     price: Rates
     markup_ppm: int
     created_at: str
+    long_context: LongPrice | None
 
 
 class ImageVariant(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from infra.local.stack import LocalStack
 from tests.sql.admins import OPERATOR
 from tests.sql.books import PROVIDER, Books, call, connect_as_service, own_books
+from tests.sql.image_models import image_model
 from tests.sql.listings import cost_of, listing, set_price, sync
 from tests.sql.races import PATIENCE_S, answer_of_the_second, wait_until_waiting
 
@@ -75,6 +76,27 @@ def test_a_price_that_is_published_while_another_is_set_is_what_it_costs(books: 
     )
     ((cost, price, *_, is_overridden),) = books.rows(READ_OFFER)
     assert (cost, price, is_overridden) == (150_000_000, 7_000_000_000, True)
+
+
+def test_an_image_is_published_after_what_an_admin_is_changing(books: Books) -> None:
+    image_model(books, "a/b")
+    published = {
+        "model_id": "a/b",
+        "provider": PROVIDER,
+        "upstream_model": "up",
+        "size": "1024x1024",
+        "quality": "high",
+    }
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(books.url) as admin, psycopg.connect(books.url) as publisher:
+        admin.execute("select gateway.lock_catalog()")
+        answer = thread.submit(call, publisher, "publish_image_price", **published, cost_nanos_per_image=99)
+        try:
+            wait_until_waiting(books, 1)
+            # It holds nothing meanwhile that a change needs.
+            assert changes_offer(markup_ppm=1000)(admin)["verdict"] == "model"
+        finally:
+            admin.commit()
+        assert answer.result(PATIENCE_S)["price_id"]
 
 
 def test_a_model_that_is_named_while_a_list_describes_it_keeps_what_the_list_said(books: Books) -> None:

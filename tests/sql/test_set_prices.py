@@ -28,6 +28,13 @@ def per_token(offer: Any, which: str = "price") -> tuple[int, int]:
     return version["cost"]["input_tokens"] // NANO_PER_TOKEN, version["price"]["input_tokens"] // NANO_PER_TOKEN
 
 
+def long_per_token(offer: Any, which: str = "price") -> tuple[int, int, int]:
+    """Return how long a prompt is long, and what a token of one costs us and the customer."""
+    long = offer[which]["long_context"]
+    rates = (long[part]["input_tokens"] // NANO_PER_TOKEN for part in ("cost", "price"))
+    return long["from_tokens"], *rates
+
+
 def shown(books: Books, model_id: str) -> Any:
     return change_offer(books, model_id, is_enabled=True)
 
@@ -151,3 +158,18 @@ def test_what_an_image_costs_is_confirmed_as_it_was_looked_at_and_nothing_else_m
     offer = change_offer(books, model, markup_ppm=100_000)
     assert {markup for markup, _ in marked_up(offer).values()} == {100_000}
     assert refusal(change_offer(books, model, confirm_price_id=waiting))[:2] == (409, "price_not_pending")
+
+
+def test_what_a_long_prompt_costs_is_shown_where_it_is_in_force_and_where_it_waits(books: Books) -> None:
+    tiered = {"long_from_tokens": 500, "long_cost": cost_of(200)}
+    sync(books, PROVIDER, listing("a/b", 100, **tiered), listing("a/plain", 100))
+    sync(books, PROVIDER, listing("a/b", 100, **{**tiered, "long_cost": cost_of(20_000)}), listing("a/plain", 100))
+    offer = shown(books, "a/b")
+    assert per_token(offer) == per_token(offer, "pending_price") == (100, 105)
+    assert [long_per_token(offer, which) for which in ("price", "pending_price")] == [
+        (500, 200, 210),
+        (500, 20_000, 21_000),
+    ]
+    assert shown(books, "a/plain")["price"]["long_context"] is None
+    set_price(books, "a/b", 7)
+    assert long_per_token(shown(books, "a/b")) == (500, 200, 7)

@@ -8,7 +8,7 @@ begin
     -- and what an admin has just set would be overwritten by what was read before.
     perform from gateway.providers order by slug for update;
 end $$;
-comment on function gateway.lock_catalog is 'Lets one change of what is sold be made at a time. The first lock of a list, of an offer and of a model.';
+comment on function gateway.lock_catalog is 'Lets one change of what is sold be made at a time. The first lock of a list, of an offer, of an image''s price and of a model.';
 
 create function gateway.complete_cost(p_cost gateway.rates) returns gateway.rates
 language plpgsql immutable
@@ -107,3 +107,55 @@ begin
 end $$;
 comment on function api.publish_offer is
     'Puts a model on offer at a provider by hand. A changed cost or markup makes a new price version; the same again changes nothing. A cost that jumps more than tenfold waits, the old price in force, until it is confirmed or published again as confirmed. A price that is set stays.';
+
+-- Replaces 20261105000300_outputs.sql's function of this name. New in it: it waits its turn.
+create or replace function api.publish_image_price(
+    p_model_id text, p_provider text, p_upstream_model text, p_size text, p_quality text, p_cost_nanos_per_image bigint,
+    p_markup_ppm int default 0, p_is_default boolean default false, p_is_confirmed boolean default false
+) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+    v_cost    gateway.rates := row(0, 0, 0, 0, p_cost_nanos_per_image * 1000000, 0);
+    v_price   gateway.rates;
+    v_current gateway.image_prices;
+    v_id      bigint;
+    v_waits   boolean;
+begin
+    if v_cost.images is null then
+        raise exception 'an image needs a price' using errcode = 'invalid_parameter_value';
+    end if;
+    v_price := row(0, 0, 0, 0, gateway.mark_up(v_cost.images, p_markup_ppm), 0);
+    perform gateway.lock_catalog();
+    insert into gateway.provider_offers (model_id, provider, upstream_model) values (p_model_id, p_provider, p_upstream_model)
+    on conflict (model_id, provider) do nothing;
+    select * into v_current from gateway.image_prices
+     where model_id = p_model_id and provider = p_provider and size = p_size and quality = p_quality;
+    select price.id into v_id from gateway.prices as price
+     where price.id in (v_current.price_id, v_current.pending_price_id) and price.cost = v_cost and price.price = v_price;
+    if not found then
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
+        values (p_model_id, p_provider, v_cost, v_price, p_markup_ppm)
+        returning id into v_id;
+    end if;
+    if not p_is_confirmed and (select gateway.is_jump(price.cost, v_cost) from gateway.prices as price where price.id = v_current.price_id) then
+        update gateway.image_prices set pending_price_id = v_id
+         where model_id = p_model_id and provider = p_provider and size = p_size and quality = p_quality;
+        return jsonb_build_object('price_id', v_current.price_id, 'pending_price_id', v_id);
+    end if;
+    -- Who names no size pays the default's price, so that another default is a change of price too.
+    v_waits := p_is_default and not p_is_confirmed and exists (
+        select from gateway.image_prices as usual join gateway.prices as price on price.id = usual.price_id
+         where usual.model_id = p_model_id and usual.provider = p_provider and usual.is_default
+           and (usual.size, usual.quality) <> (p_size, p_quality) and gateway.is_jump(price.cost, v_cost));
+    update gateway.image_prices set is_default = false
+     where model_id = p_model_id and provider = p_provider and is_default and p_is_default and not v_waits;
+    insert into gateway.image_prices as variant (model_id, provider, upstream_model, size, quality, is_default, price_id)
+    values (p_model_id, p_provider, p_upstream_model, p_size, p_quality,
+            not exists (select from gateway.image_prices as other
+                         where other.model_id = p_model_id and other.provider = p_provider and other.is_default), v_id)
+    on conflict (model_id, provider, size, quality)
+    do update set price_id = excluded.price_id, pending_price_id = null, upstream_model = excluded.upstream_model,
+                  is_default = variant.is_default or excluded.is_default;
+    return jsonb_build_object('price_id', v_id) || case when v_waits then '{"is_default_pending": true}' else '{}' end::jsonb;
+end $$;

@@ -3,9 +3,15 @@
 create function gateway.price_view(p_price_id bigint) returns jsonb
 language sql stable
 as $$
-    select jsonb_build_object('id', id, 'cost', to_jsonb(cost), 'price', to_jsonb(price), 'markup_ppm', markup_ppm, 'created_at', created_at)
-      from gateway.prices where id = p_price_id
+    select jsonb_build_object(
+               'id', price.id, 'cost', to_jsonb(price.cost), 'price', to_jsonb(price.price), 'markup_ppm', price.markup_ppm,
+               'created_at', price.created_at,
+               'long_context', case when long.id is not null then
+                   jsonb_build_object('from_tokens', price.long_from_tokens, 'cost', to_jsonb(long.cost), 'price', to_jsonb(long.price)) end)
+      from gateway.prices as price left join gateway.prices as long on long.id = price.long_price_id
+     where price.id = p_price_id
 $$;
+comment on function gateway.price_view is 'A version of a price as admins see it, with all that confirming it would put in force.';
 
 create function gateway.offer_view(p_offer gateway.provider_offers) returns jsonb
 language sql stable
@@ -111,8 +117,6 @@ declare
     v_price_id bigint;
     v_waiting  bigint;
 begin
-    -- As whoever publishes one of them has it.
-    perform from gateway.provider_offers where model_id = p_model_id and provider = p_provider for update;
     for v_variant in select * from gateway.image_prices where model_id = p_model_id and provider = p_provider loop
         v_price_id := gateway.price_again(v_variant.price_id, v_markup, null);
         v_waiting := gateway.price_again(v_variant.pending_price_id, v_markup, null);
@@ -217,7 +221,7 @@ begin
      where model_id = p_model_id and provider = p_changes #>> '{offer,provider}' and p_changes -> 'offer' ?| '{markup_ppm,price}'
     on conflict do nothing;
     perform gateway.lock_catalog();
-    select * into v_before from gateway.models where id = p_model_id for update;
+    select * into v_before from gateway.models where id = p_model_id for no key update;
     if not found then
         return gateway.refusal(404, 'model_not_found', jsonb_build_object('model', p_model_id)) || gateway.policy_of_admin(v.admin);
     end if;

@@ -16,6 +16,23 @@ from tests.harness.tenants import TestModel
 
 SCRIPT = "tokens=8,prompt_tokens=10"
 MAKE_MODEL = "insert into gateway.models (id, name, context_length, max_output_tokens) values (%s, 'Long', 1000, 100)"
+MAKE_LONG = """
+    with long as (
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm)
+        select model_id, provider, row(3000000000, 0, 0, 0, 0, 0)::gateway.rates,
+               row(4500000000, 0, 0, 0, 0, 0)::gateway.rates, 0
+          from gateway.provider_offers where model_id = %s
+        returning id, model_id
+    ),
+    tiered as (
+        insert into gateway.prices (model_id, provider, cost, price, markup_ppm, long_from_tokens, long_price_id)
+        select price.model_id, price.provider, price.cost, price.price, price.markup_ppm, 200, long.id
+          from long join gateway.provider_offers as offer on offer.model_id = long.model_id
+          join gateway.prices as price on price.id = offer.price_id
+        returning id, model_id
+    )
+    update gateway.provider_offers as offer set price_id = tiered.id from tiered where offer.model_id = tiered.model_id
+"""
 MAKE_SELLER = "insert into gateway.providers (slug, waiting) values (%s, %s::jsonb)"
 
 
@@ -38,6 +55,17 @@ async def test_a_price_that_is_set_is_charged_from_the_next_request_until_it_is_
     assert await _charge(office, model) == 10 * 5_000 + 8 * 7_500 + 10_000_000
     await office.done("PATCH", path, {"offer": {"provider": "openrouter", "price": None, "markup_percent": "12.5"}})
     assert await _charge(office, model) == (10 * 1_000 + 8 * 2_000) * 9 // 8
+
+
+async def test_what_a_long_prompt_costs_is_shown_beside_what_others_do(office: Office) -> None:
+    model = office.make_model(markup_ppm=0)
+    path, body = f"/admin/models/{model.id}", {"offer": {"provider": "openrouter", "is_enabled": True}}
+    (offer,) = (await office.done("PATCH", path, body))["offers"]
+    assert offer["price"]["long_context"] is None
+    run_sql(office.database_url, MAKE_LONG, model.id)
+    (offer,) = (await office.done("PATCH", path, body))["offers"]
+    shown = offer["price"]["long_context"]
+    assert (shown["from_tokens"], shown["cost"]["input"], shown["price"]["input"]) == (200, "3", "4.5")
 
 
 async def test_a_markup_of_a_provider_holds_for_its_offers_and_not_for_those_with_their_own(office: Office) -> None:
