@@ -74,6 +74,14 @@ class KeyDiffers(GatewayError):
     advice = "The key of this name has another environment or other scopes; name those it has, or another name."
 
 
+class KeyNotActive(GatewayError):
+    """The account's key of this name is refused everywhere, whatever its secret is."""
+
+    status = 409
+    code = "key_not_active"
+    advice = "The key of this name is switched off or expired; name another, or have its owner change it first."
+
+
 class ZeroAmount(GatewayError):
     """Nothing would be given or taken."""
 
@@ -205,6 +213,12 @@ _WORDS: dict[str, tuple[type[GatewayError], str, str | None]] = {
         KeyDiffers,
         "The account's key '{name}' is of the environment {environment} and has these scopes: {scopes}. Name the same "
         "in `key` to have its secret replaced, or another name to have another key.",
+        "key",
+    ),
+    "key_not_active": (
+        KeyNotActive,
+        "The account's key '{name}' is {state}: another secret would be refused as well. Name another key in `key` to "
+        "have one more, or have the account's owner change this one first, by PATCH /user/api-keys/{{id}}.",
         "key",
     ),
     "zero_amount": (ZeroAmount, "amount: more or less than nothing.", "amount"),

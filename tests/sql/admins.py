@@ -9,6 +9,7 @@ from tests.sql.key_owners import make_owner, new_secret
 
 _numbers = itertools.count(1)
 
+LOCK_ADMINS = "select pg_advisory_xact_lock(hashtext('gateway.admins')) where %s > 0"
 MAKE_ADMIN = "update gateway.accounts set role = 'admin' where id = %s"
 READ_EVENTS = """
     select event, account_id, key_id, subject, details from gateway.audit_log

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sql.admins import OPERATOR, as_admin, events_since, last_event, make_admin, provisioning
+from tests.sql.admins import LOCK_ADMINS, OPERATOR, as_admin, events_since, last_event, make_admin, provisioning
 from tests.sql.books import Books
 from tests.sql.customers import Customer, caller_of, hmac_of, make_customer
 from tests.sql.gifts import delete_account, make_person
@@ -21,7 +21,6 @@ FILL_KEYS = """
     insert into gateway.api_keys (account_id, name, environment, masked, scopes)
     select %s, 'key ' || number, 'live', 'gw_…', '{inference}' from generate_series(2, 500) as number
 """
-LOCK_ADMINS = "select pg_advisory_xact_lock(hashtext('gateway.admins')) where %s > 0"
 
 
 def _find(books: Books, *, limit: int = 50, before: int | None = None, **filter_: Any) -> list[int]:
@@ -130,31 +129,6 @@ def test_a_role_is_given_and_taken_by_an_admin_alone(books: Books) -> None:
     ]
 
 
-def _leave(owner: Customer) -> Any:
-    return owner.books.call("delete_account", caller=owner.caller(scope="account:write"))
-
-
-def test_the_last_admin_deletes_his_account_only_after_somebody_else_is_one(own_ledger: Books) -> None:
-    admin = make_admin(own_ledger)
-    assert refusal(_leave(admin)) == (409, "last_admin", {})
-    assert own_ledger.call("check_admin", admin=as_admin(admin))["verdict"] == "admin"
-    other = make_admin(own_ledger)
-    assert _leave(admin)["verdict"] == "deleted"
-    assert refusal(_leave(other)) == (409, "last_admin", {})
-    assert _leave(make_owner(own_ledger))["verdict"] == "deleted"
-
-
-def test_of_admins_who_leave_at_once_one_stays(own_ledger: Books) -> None:
-    admins = [make_admin(own_ledger) for _ in range(6)]
-    calls: list[tuple[str, dict[str, object]]] = [
-        ("delete_account", {"caller": admin.caller(scope="account:write")}) for admin in admins
-    ]
-    with crowd_of(own_ledger, 6) as crowd:
-        answers = crowd.call_at_once(1, calls, lock=LOCK_ADMINS)
-    assert sorted(answer["verdict"] for answer in answers) == ["deleted"] * 5 + ["refused"]
-    assert own_ledger.value("select count(*) from gateway.accounts where role = 'admin' and status = 'active'") == 1
-
-
 def test_a_deleted_account_stays_as_it_is(books: Books) -> None:
     person = make_person(books)
     delete_account(person)
@@ -220,6 +194,22 @@ def test_a_key_that_may_do_other_things_than_are_asked_for_is_not_replaced(
     assert books.call("check_caller", caller=caller)["verdict"] == "policy"
     turned = {"scopes": ["keys:write", "inference"]}
     assert _provision(books, external_id, key=turned, is_key_replaced=True)["key"]["id"] == first["key"]["id"]
+
+
+@pytest.mark.parametrize(
+    ("state", "columns"),
+    [("switched off", "is_active = false"), ("expired", "expires_at = gateway.clock() - interval '1 minute'")],
+)
+def test_a_key_that_is_refused_everywhere_is_not_replaced(books: Books, state: str, columns: str) -> None:
+    external_id = f"unused {state}"
+    first = _provision(books, external_id)
+    books.rows(f"update gateway.api_keys set {columns} where id = %s", first["key"]["id"])
+    before = last_event(books)
+    told = {"name": "first key", "state": state}
+    assert refusal(_provision(books, external_id, is_key_replaced=True)) == (409, "key_not_active", told)
+    assert events_since(books, before) == []
+    other = {"name": "another key"}
+    assert _provision(books, external_id, key=other, is_key_replaced=True)["key"]["name"] == "another key"
 
 
 def test_a_key_of_another_name_is_one_more_and_is_written_down_as_that(books: Books) -> None:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from shared.core.scopes import USER_SCOPES
-from tests.sql.admins import MAKE_ADMIN, OPERATOR, as_admin, events_since, last_event, make_admin
+from tests.sql.admins import LOCK_ADMINS, MAKE_ADMIN, OPERATOR, as_admin, events_since, last_event, make_admin
 from tests.sql.books import Books
 from tests.sql.customers import Customer, hmac_of
 from tests.sql.gifts import delete_account
@@ -17,7 +17,6 @@ SET_STATUS = "update gateway.accounts set status = %s where id = %s"
 READ_REFUSED = "select event from gateway.audit_log where account_id = %s and event like '%%refused'"
 READ_WHEREABOUTS = "select host(address) from gateway.audit_log where actor = 'admin' and key_id = %s"
 COUNT_RECEIPTS = "select count(*), count(sealed) from gateway.admin_receipts"
-LOCK_ADMINS = "select pg_advisory_xact_lock(hashtext('gateway.admins')) where %s > 0"
 READS: dict[str, dict[str, Any]] = {
     "check_admin": {},
     "list_users": {"filter": {}, "limit": 10},

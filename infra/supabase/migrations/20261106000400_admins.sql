@@ -246,6 +246,11 @@ begin
         return v_answer;
     end if;
     v_account_id := (v.key).account_id;
+    -- Whoever has this lock may wait for the account that is locked by now: nobody waits for him here.
+    if exists (select from gateway.accounts where id = v_account_id and role = 'admin')
+       and not pg_try_advisory_xact_lock(hashtext('gateway.admins')) then
+        raise exception 'this account was made an admin''s meanwhile: try again' using errcode = 'lock_not_available';
+    end if;
     if gateway.is_last_admin(v_account_id) then
         return gateway.refusal(409, 'last_admin') || gateway.policy_of(v.key);
     end if;

@@ -181,6 +181,9 @@ begin
         if key.environment <> p_asked.environment or not (key.scopes @> p_asked.scopes and key.scopes <@ p_asked.scopes) then
             refusal := gateway.refusal(409, 'key_differs', jsonb_build_object(
                            'name', key.name, 'environment', key.environment, 'scopes', array_to_string(key.scopes, ', ')));
+        elsif not key.is_active or key.expires_at <= p_now then
+            refusal := gateway.refusal(409, 'key_not_active', jsonb_build_object(
+                           'name', key.name, 'state', case when key.expires_at <= p_now then 'expired' else 'switched off' end));
         else
             key := gateway.replace_secret(key, p_secret, p_now, p_now);
         end if;
@@ -198,7 +201,7 @@ begin
     is_made := true;
 end $$;
 comment on function gateway.put_provisioned_key is
-    'The key of this name with this secret: made, or in the place of the secret that it had; refused where the key that there is may do other things than are asked for. The account is locked.';
+    'The key of this name with this secret: made, or in the place of the secret that it had; refused where the key that there is may do other things than are asked for, or nothing now. The account is locked.';
 
 -- A key that an operator adds is told to its owner as one that he has made himself.
 drop trigger mail_of_event on gateway.audit_log;

@@ -58,6 +58,16 @@ async def test_a_secret_never_says_other_things_than_its_key_may_do(office: Offi
     assert outcome(await Holder(office.gateway, other["api_key"]).call("GET", "/user/balance")) == "missing_scope"
 
 
+async def test_a_key_that_is_switched_off_gets_no_secret_that_would_be_refused(office: Office) -> None:
+    body = {"external_id": f"shop:{secrets.token_hex(6)}"}
+    first = await office.done("POST", "/admin/users", body, 201)
+    off = "update gateway.api_keys set is_active = false where id = %s"
+    run_sql(office.database_url, off, first["key"]["id"].removeprefix("key_"))
+    answer = await office.operator.call("POST", "/admin/users", {**body, "replace_key": True})
+    assert (outcome(answer), answer.status, answer.error["param"]) == ("key_not_active", 409, "key")
+    assert "PATCH /user/api-keys/{id}" in answer.error["message"]
+
+
 async def test_a_secret_is_shown_again_to_the_same_request_and_to_no_other(office: Office) -> None:
     asked, key = {"external_id": f"shop:{secrets.token_hex(6)}"}, {"Idempotency-Key": "one"}
     first = await office.operator.call("POST", "/admin/users", asked, key)
