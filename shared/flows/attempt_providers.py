@@ -143,7 +143,7 @@ async def _first_answer[T](call: Call, ask: Callable[[Offer], Awaitable[T]]) -> 
     raise refusal or providers_failing(call.inference, call.offers)
 
 
-async def check_status(answer: UpstreamAnswer) -> None:
+async def check_status(answer: UpstreamAnswer, offer: Offer) -> None:
     """Let a 200 pass.
 
     raises  AttemptFailed for any other status, with what its body says about the cause
@@ -156,7 +156,8 @@ async def check_status(answer: UpstreamAnswer) -> None:
         body = b""
     finally:
         answer.close()
-    raise AttemptFailed(classify_status(answer.status, answer.headers, body), answer.status)
+    failure = classify_status(answer.status, answer.headers, body, offer.upstream_model)
+    raise AttemptFailed(failure, answer.status)
 
 
 def _where_it_may_fit(offers: Sequence[Offer], trail: Trail) -> Iterator[Offer]:

@@ -70,7 +70,7 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         chat.upstream_body(offer),
         timeout_s=call.remaining_s(),
     )
-    await check_status(response)
+    await check_status(response, offer)
     chat.note_headers(offer, response.headers)
     try:
         body = await response.read_all(call.remaining_s())
@@ -78,7 +78,7 @@ async def _ask(chat: Chat, offer: Offer) -> _Answer:
         response.close()
     completion = read_completion(body)
     if completion.error is not None:
-        raise AttemptFailed(classify_error(completion.error), response.status)
+        raise AttemptFailed(classify_error(completion.error, offer.upstream_model), response.status)
     if completion.choices == 0:
         raise MalformedAnswer("a completion without choices")
     try:

@@ -125,7 +125,7 @@ async def _ask(call: Call, request: EmbedRequest, offer: Offer) -> _Embedded:
         ),
         timeout_s=call.remaining_s(),
     )
-    await check_status(response)
+    await check_status(response, offer)
     try:
         body = await response.read_all(call.remaining_s(), limit_bytes=MAX_EMBEDDINGS_BYTES)
     finally:
@@ -133,7 +133,7 @@ async def _ask(call: Call, request: EmbedRequest, offer: Offer) -> _Embedded:
     is_large = len(body) > MAX_READ_AT_ONCE_BYTES
     answer = await asyncio.to_thread(_read, body, request) if is_large else _read(body, request)
     if answer.error is not None:
-        raise AttemptFailed(classify_error(answer.error), response.status)
+        raise AttemptFailed(classify_error(answer.error, offer.upstream_model), response.status)
     if request.dimensions not in (None, answer.dimensions):
         _note_lost(call, offer, answer)
         raise AttemptFailed(WRONG_DIMENSIONS, response.status, is_blameless=True)

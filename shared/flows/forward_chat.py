@@ -219,7 +219,7 @@ class Forwarded:
 
     def _take_chunk(self, event: Event, chunk: Chunk) -> bytes:
         if chunk.error is not None:
-            self.failure = classify_error(chunk.error)
+            self.failure = classify_error(chunk.error, self.opened.offer.upstream_model)
             self.interrupt(refusal_for(self.failure))
             return b""
         if chunk.id or self.last_chunk is None:

@@ -115,7 +115,7 @@ async def _ask(call: Call, request: ImageRequest, offer: Offer) -> _Made:
         ),
         timeout_s=call.remaining_s(),
     )
-    await check_status(response)
+    await check_status(response, offer)
     try:
         limit_bytes = MAX_ANSWER_BYTES + (request.count - 1) * BYTES_PER_IMAGE
         body = await response.read_all(call.remaining_s(), limit_bytes=limit_bytes)
@@ -125,7 +125,7 @@ async def _ask(call: Call, request: ImageRequest, offer: Offer) -> _Made:
     if answer.error is not None or not answer.images:
         call.trail.lost_cost_nanos += answer.reported_cost_nanos or 0
     if answer.error is not None:
-        raise AttemptFailed(classify_error(answer.error), response.status)
+        raise AttemptFailed(classify_error(answer.error, offer.upstream_model), response.status)
     if not answer.images:
         # None came, as of a prompt that is refused, or none in the form that this client asks for.
         raise AttemptFailed(UNREACHABLE, response.status, is_blameless=True)

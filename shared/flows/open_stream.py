@@ -63,7 +63,7 @@ async def ask_for_stream(chat: Chat, offer: Offer) -> OpenStream:
     source = await _source(chat, offer)
     parser = EventParser()
     try:
-        events = await _first_events(chat, source, parser)
+        events = await _first_events(chat, offer, source, parser)
     except BaseException:
         source.close()
         raise
@@ -80,18 +80,18 @@ async def _source(chat: Chat, offer: Offer) -> EventSource:
         chat.upstream_body(offer),
         timeout_s=_patience_s(chat),
     )
-    await check_status(answer)
+    await check_status(answer, offer)
     chat.note_headers(offer, answer.headers)
     return answer
 
 
-async def _first_events(chat: Chat, source: EventSource, parser: EventParser) -> list[Event]:
+async def _first_events(chat: Chat, offer: Offer, source: EventSource, parser: EventParser) -> list[Event]:
     while True:
         data = await source.read_some(_patience_s(chat))
         chat.call.trail.is_heard |= bool(data)
         events = parser.feed(data) if data else parser.finish().events
         if events:
-            _refuse_error(events[0])
+            _refuse_error(events[0], offer)
             return events
         if not data:
             raise UpstreamCut("a stream without events")
@@ -99,7 +99,7 @@ async def _first_events(chat: Chat, source: EventSource, parser: EventParser) ->
             raise UpstreamTimeout("no event before the deadline")
 
 
-def _refuse_error(event: Event) -> None:
+def _refuse_error(event: Event, offer: Offer) -> None:
     """Let an answer pass.
 
     raises  AttemptFailed for an error, MalformedAnswer for what is no chunk
@@ -108,7 +108,7 @@ def _refuse_error(event: Event) -> None:
         raise MalformedAnswer("a stream without chunks")
     chunk = read_chunk(event.data)
     if chunk.error is not None:
-        raise AttemptFailed(classify_error(chunk.error), 200)
+        raise AttemptFailed(classify_error(chunk.error, offer.upstream_model), 200)
 
 
 def _patience_s(chat: Chat) -> float:

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 import msgspec
 
+from shared.providers.house_errors import HouseError, house_error
+
 # An error's text is looked into only this far.
 _MAX_TEXT_BYTES = 16_384
 
@@ -26,20 +28,8 @@ _UNSUPPORTED = re.compile(
     rb"|data policy|requested parameters|output modalities|request is prohibited",
     re.IGNORECASE,
 )
-# It does not have the model at all: so it is for everybody.
-_MODEL_GONE = re.compile(
-    rb"model_not_found|no endpoints found for [^\s\"]+\"|model[^.]{0,160}(?:does not exist|not found|is not available)",
-    re.IGNORECASE,
-)
-# Featherless answers 400 until somebody has loaded the model.
+# Featherless answers 400 until somebody has loaded the model: elsewhere it may be loaded.
 _MODEL_COLD = re.compile(rb"model is cold|not ready for inference", re.IGNORECASE)
-# The house's account is empty, whatever is asked; and it is not, but does not pay for so long a request.
-_ACCOUNT_EMPTY = re.compile(
-    rb"insufficient[_ ](?:credits?|balance|funds)|never purchased|negative (?:credit )?balance"
-    rb"|balance is \$?(?:-|0(?:\.0*)?(?![.\d]))",
-    re.IGNORECASE,
-)
-_UNAFFORDABLE = re.compile(rb"max_tokens|can only afford|prompt tokens limit|remaining balance", re.IGNORECASE)
 
 
 class FailureKind(StrEnum):
@@ -59,6 +49,9 @@ class FailureKind(StrEnum):
     MODEL_GONE = "model_gone"
     NOT_FOUND = "not_found"
     UNSUPPORTED = "unsupported"
+    MODEL_COLD = "model_cold"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
 
 
 _CLIENTS_FAULT = frozenset({FailureKind.BAD_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.CONTENT_FILTERED})
@@ -69,6 +62,9 @@ _ONLY_THIS_REQUEST = frozenset(
         FailureKind.UNSUPPORTED,
         FailureKind.UNAFFORDABLE,
         FailureKind.NOT_FOUND,
+        FailureKind.MODEL_COLD,
+        FailureKind.FORBIDDEN,
+        FailureKind.REFUSED,
         FailureKind.WRONG_DIMENSIONS,
     }
 )
@@ -95,10 +91,13 @@ class ProviderFailure(msgspec.Struct, frozen=True, kw_only=True):
 _KINDS_BY_STATUS: Mapping[int, FailureKind] = MappingProxyType(
     {
         401: FailureKind.UNAUTHORISED,
-        403: FailureKind.UNAUTHORISED,
+        402: FailureKind.UNAFFORDABLE,
+        # A web application firewall's, too, for a prompt with SQL in it: github.com/OpenHands/OpenHands/issues/4480.
+        403: FailureKind.FORBIDDEN,
+        404: FailureKind.NOT_FOUND,
         408: FailureKind.TIMEOUT,
-        # Portkey's: a budget of ours is used up, a guardrail of ours refused the prompt.
-        412: FailureKind.ACCOUNT_EMPTY,
+        # Portkey's: a budget of ours is used up, or a guardrail of ours refused the prompt.
+        412: FailureKind.FORBIDDEN,
         429: FailureKind.RATE_LIMITED,
         446: FailureKind.CONTENT_FILTERED,
         503: FailureKind.OVERLOADED,
@@ -109,46 +108,42 @@ _KINDS_BY_STATUS: Mapping[int, FailureKind] = MappingProxyType(
         529: FailureKind.OVERLOADED,
     }
 )
+_KINDS_BY_HOUSE_ERROR: Mapping[HouseError, FailureKind] = MappingProxyType(
+    {
+        HouseError.KEY: FailureKind.UNAUTHORISED,
+        HouseError.ACCOUNT: FailureKind.ACCOUNT_EMPTY,
+        HouseError.MODEL: FailureKind.MODEL_GONE,
+    }
+)
 
 
-def kind_of(status: int, body: bytes) -> FailureKind:
+def kind_of(status: int, body: bytes, upstream_model: str) -> FailureKind:
     """Say what an error answer means by its status, and where that is not enough by the words of its body.
 
+    Words that a client may have written, and the provider repeats, make a failure the request's, never the provider's.
     source  OpenRouter: https://openrouter.ai/docs/api/errors; Featherless:
             https://featherless.ai/docs/api-reference-error-codes; Portkey:
             https://portkey.ai/docs/api-reference/inference-api/error-codes
     """
     text = body[:_MAX_TEXT_BYTES]
+    is_refusal = 400 <= status < 500
+    if is_refusal and (error := house_error(text, upstream_model)) is not None:
+        return _KINDS_BY_HOUSE_ERROR[error]
     match status:
         case 400 | 413 | 422:
             return _kind_of_rejection(text)
-        case 402:
-            return _kind_of_bill(text)
         case 403 if _CONTENT_FILTER.search(text):
-            # OpenRouter's 403 is a prompt that moderation flagged; any other provider's is about our key.
+            # OpenRouter's 403 is a prompt that moderation flagged.
             return FailureKind.CONTENT_FILTERED
-        case 404:
-            return _kind_of_absence(text)
-        case 403 | 503 if _UNSUPPORTED.search(text):
+        case 403 | 404 | 503 if _UNSUPPORTED.search(text):
             return FailureKind.UNSUPPORTED
         case _:
-            return _KINDS_BY_STATUS.get(status, FailureKind.UNAVAILABLE)
-
-
-def _kind_of_bill(text: bytes) -> FailureKind:
-    is_empty = _ACCOUNT_EMPTY.search(text) and not _UNAFFORDABLE.search(text)
-    return FailureKind.ACCOUNT_EMPTY if is_empty else FailureKind.UNAFFORDABLE
-
-
-def _kind_of_absence(text: bytes) -> FailureKind:
-    if _UNSUPPORTED.search(text):
-        return FailureKind.UNSUPPORTED
-    return FailureKind.MODEL_GONE if _MODEL_GONE.search(text) else FailureKind.NOT_FOUND
+            return _KINDS_BY_STATUS.get(status, FailureKind.REFUSED if is_refusal else FailureKind.UNAVAILABLE)
 
 
 def _kind_of_rejection(text: bytes) -> FailureKind:
     if _MODEL_COLD.search(text):
-        return FailureKind.OVERLOADED
+        return FailureKind.MODEL_COLD
     if _CONTEXT_LENGTH.search(text):
         return FailureKind.CONTEXT_LENGTH
     return FailureKind.CONTENT_FILTERED if _CONTENT_FILTER.search(text) else FailureKind.BAD_REQUEST

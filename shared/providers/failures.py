@@ -89,16 +89,21 @@ _ACCOUNT_PROBLEM = (
     ProviderAccountProblem,
     "The provider does not serve this gateway at the moment. This is not about your key or your credits.",
 )
+_OVERLOAD = (ProviderOverloaded, "The model's providers are overloaded. Retry shortly.")
+_ABSENCE = (ProviderUnavailable, "The provider failed to answer.")
 _REFUSALS: dict[FailureKind, tuple[type[GatewayError], str]] = {
     FailureKind.RATE_LIMITED: (ProviderRateLimited, "The model's providers are at their rate limit. Retry later."),
-    FailureKind.OVERLOADED: (ProviderOverloaded, "The model's providers are overloaded. Retry shortly."),
+    FailureKind.OVERLOADED: _OVERLOAD,
+    FailureKind.MODEL_COLD: _OVERLOAD,
     FailureKind.TIMEOUT: (ProviderTimedOut, "The provider did not answer in time."),
-    FailureKind.UNAVAILABLE: (ProviderUnavailable, "The provider failed to answer."),
+    FailureKind.UNAVAILABLE: _ABSENCE,
+    FailureKind.REFUSED: _ABSENCE,
     FailureKind.UNAUTHORISED: _ACCOUNT_PROBLEM,
     FailureKind.ACCOUNT_EMPTY: _ACCOUNT_PROBLEM,
     FailureKind.UNAFFORDABLE: _ACCOUNT_PROBLEM,
     FailureKind.MODEL_GONE: _ACCOUNT_PROBLEM,
     FailureKind.NOT_FOUND: _ACCOUNT_PROBLEM,
+    FailureKind.FORBIDDEN: _ACCOUNT_PROBLEM,
     FailureKind.UNSUPPORTED: (
         ProviderRejectedRequest,
         "No provider of the model takes what the request asks of it. Check its tools, images, parameters and "
@@ -141,34 +146,42 @@ _KINDS_BY_WORD = (
     ("content_policy", FailureKind.CONTENT_FILTERED),
     ("context_length", FailureKind.CONTEXT_LENGTH),
     ("invalid_request", FailureKind.BAD_REQUEST),
+    ("bad_request", FailureKind.BAD_REQUEST),
+    ("badrequest", FailureKind.BAD_REQUEST),
+    ("server_error", FailureKind.UNAVAILABLE),
+    ("servererror", FailureKind.UNAVAILABLE),
+    ("internal_error", FailureKind.UNAVAILABLE),
+    ("api_error", FailureKind.UNAVAILABLE),
 )
 
 
-def classify_status(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailure:
+def classify_status(status: int, headers: Mapping[str, str], body: bytes, upstream_model: str) -> ProviderFailure:
     """Say what a provider's error answer means.
 
-    shape   headers in any case; body is only searched for well-known words, never passed on
-    policy  never raises; what is not known counts as unavailable
+    shape   headers in any case; body is only searched for well-known words, never passed on; upstream_model: as the
+            provider was asked for it
+    policy  never raises; what is not known counts as unavailable, but where the status says that it is the request's
     """
     lowered = {name.lower(): value for name, value in headers.items()}
-    return ProviderFailure(kind=kind_of(status, body), status=status, retry_after_s=_retry_after_s(lowered))
+    kind = kind_of(status, body, upstream_model)
+    return ProviderFailure(kind=kind, status=status, retry_after_s=_retry_after_s(lowered))
 
 
-def classify_error(raw: bytes) -> ProviderFailure:
+def classify_error(raw: bytes, upstream_model: str) -> ProviderFailure:
     """Say what an `error` object inside an answer with status 200 or a stream means.
 
-    policy  never raises; an error that names no status counts as unavailable
+    policy  never raises; an error that names neither a status nor a kind that is known says nothing of the provider
     source  https://openrouter.ai/docs/api-reference/errors (error.code is the status)
     """
     try:
         error = decode(_ERROR, raw)
     except MalformedAnswer:
-        return UNREACHABLE
+        return ProviderFailure(kind=FailureKind.REFUSED)
     code = str(error.code) if error.code is not None else ""
     if re.fullmatch(r"[45][0-9]{2}", code):
-        return classify_status(int(code), {}, raw)
+        return classify_status(int(code), {}, raw, upstream_model)
     words = f"{code} {error.type or ''}".lower()
-    kind = next((kind for word, kind in _KINDS_BY_WORD if word in words), FailureKind.UNAVAILABLE)
+    kind = next((kind for word, kind in _KINDS_BY_WORD if word in words), FailureKind.REFUSED)
     return ProviderFailure(kind=kind)
 
 

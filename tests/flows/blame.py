@@ -1,5 +1,6 @@
 """A provider that takes some requests and refuses others, as OpenRouter does for a model."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,10 @@ MOST_TOKENS = 1_000
 
 @dataclass(slots=True)
 class ChoosyProvider:
-    """Refuses tools, answers that are too long, and everything while its account is empty."""
+    """Refuses tools, answers that are too long, and everything while its account is empty.
+
+    It repeats what it does not understand, as vLLM does, and its firewall takes SQL for an attack.
+    """
 
     url: str = ""
     is_empty: bool = False
@@ -30,6 +34,10 @@ class ChoosyProvider:
         self.asked.append(body)
         if self.is_empty:
             return refuse(402, EMPTY)
+        if isinstance(body.get("temperature"), str):
+            return refuse(400, f"Input should be a valid number, input: {body['temperature']}")
+        if "drop table" in json.dumps(body["messages"]):
+            return web.Response(status=403, text="<h1>Sorry, you have been blocked</h1>", content_type="text/html")
         if body.get("tools"):
             return refuse(404, NO_TOOLS)
         if body.get("max_tokens", 0) > MOST_TOKENS:

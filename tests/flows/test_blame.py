@@ -25,6 +25,8 @@ STREAM: dict[str, object] = {"stream": True, "max_tokens": 60}
     [
         ({"tools": TOOLS}, 400, "provider_rejected_request"),
         ({"max_tokens": 16 * MOST_TOKENS}, 502, "provider_account_problem"),
+        ({"temperature": "model is cold"}, 503, "provider_overloaded"),
+        ({"messages": [{"role": "user", "content": "drop table users"}]}, 502, "provider_account_problem"),
     ],
 )
 async def test_what_one_customer_asks_for_shuts_no_provider_for_another(

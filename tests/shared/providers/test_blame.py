@@ -8,6 +8,7 @@ from shared.providers.failure_kinds import FailureKind
 from shared.providers.failures import classify_error, classify_status, refusal_for
 
 # (status, the error's text, what it is, where it was seen); text in which a client's own words are has them, too.
+MODEL = "maker/model-1:free"
 ABOUT_THE_REQUEST = [
     (404, "No endpoints found that support tool use. Try disabling \"question\".", FailureKind.UNSUPPORTED,
      "github.com/Kilo-Org/kilocode/issues/9006"),
@@ -38,23 +39,35 @@ ABOUT_THE_REQUEST = [
     (403, "Input was flagged", FailureKind.CONTENT_FILTERED, "https://openrouter.ai/docs/api/errors"),
     (446, "Guardrail checks failed", FailureKind.CONTENT_FILTERED,
      "https://portkey.ai/docs/api-reference/inference-api/error-codes"),
+    (412, "Budget exhausted", FailureKind.FORBIDDEN,
+     "the same, and it is its answer to a prompt that a guardrail refuses"),
+    (400, "This Model is Cold / Not Ready for Inference", FailureKind.MODEL_COLD,
+     "https://featherless.ai/docs/api-reference-error-codes"),
+    (400, "[{'type': 'float_parsing', 'msg': 'Input should be a valid number', 'input': 'model is cold'}]",
+     FailureKind.MODEL_COLD, "github.com/vllm-project/vllm/issues/49239: what a client has written comes back"),
+    (403, "<h1>Sorry, you have been blocked</h1>", FailureKind.FORBIDDEN, "github.com/OpenHands/OpenHands/issues/4480"),
+    (404, "No endpoints found for maker/another.", FailureKind.NOT_FOUND, "nobody asked for that one"),
+    (404, f"No endpoints found for {MODEL}. It says so.", FailureKind.NOT_FOUND, "a client that adds to the words"),
+    (402, "Tool 'Insufficient credits' is unknown", FailureKind.UNAFFORDABLE, "a client that writes them"),
+    *((status, "No", FailureKind.REFUSED, "any server") for status in (405, 409, 411, 415, 424, 428, 431, 451, 499)),
 ]  # fmt: skip
 ABOUT_THE_PROVIDER = [
     (402, "Insufficient credits. This account never purchased credits.", FailureKind.ACCOUNT_EMPTY,
      "github.com/Gitlawb/openclaude/issues/43"),
+    (402, "Insufficient credits. This account never purchased credits. Make sure your key is on the correct account or "
+     "org, and if so, purchase more at https://openrouter.ai/settings/credits", FailureKind.ACCOUNT_EMPTY, "the same"),
+    (403, "Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys",
+     FailureKind.UNAUTHORISED, "github.com/MCPJam/inspector/issues/1287"),
     (402, "Insufficient credits. Add more using https://openrouter.ai/settings/credits", FailureKind.ACCOUNT_EMPTY,
      "github.com/hassanmsthf11/unlimited-claude-AI/issues/22"),
     (402, "Quota exceeded and account balance is $0.0, please pay with fiat or send tao", FailureKind.ACCOUNT_EMPTY,
      "Chutes"),
     (402, "Quota exceeded and account balance is $-0.059", FailureKind.ACCOUNT_EMPTY, "Chutes"),
-    (412, "Budget exhausted", FailureKind.ACCOUNT_EMPTY,
-     "https://portkey.ai/docs/api-reference/inference-api/error-codes"),
-    (404, "No endpoints found for openrouter/hunter-alpha:free.", FailureKind.MODEL_GONE,
+    (404, f"No endpoints found for {MODEL}.", FailureKind.MODEL_GONE,
      "github.com/Shaivpidadi/FreeRide/issues/3"),
-    (404, "The model `gpt-x` does not exist or you do not have access to it.", FailureKind.MODEL_GONE,
+    (404, f"The model `{MODEL}` does not exist or you do not have access to it.", FailureKind.MODEL_GONE,
      "portkey.ai/error-library/model-access-error-10537"),
-    (400, "This Model is Cold / Not Ready for Inference", FailureKind.OVERLOADED,
-     "https://featherless.ai/docs/api-reference-error-codes"),
+    (400, f"{MODEL} is not a valid model ID", FailureKind.MODEL_GONE, "OpenRouter"),
     (401, "", FailureKind.UNAUTHORISED, "https://featherless.ai/docs/api-reference-error-codes"),
     (403, "The model is gated", FailureKind.UNAUTHORISED, "https://featherless.ai/docs/api-reference-error-codes"),
     (503, "No valid Executor", FailureKind.OVERLOADED, "https://featherless.ai/docs/api-reference-error-codes"),
@@ -70,7 +83,7 @@ def body_of(status: int, text: str) -> bytes:
 def test_what_is_about_one_request_is_not_held_against_the_provider(
     status: int, text: str, kind: FailureKind, source: str
 ) -> None:
-    failure = classify_status(status, {}, b'{"error":' + body_of(status, text) + b"}")
+    failure = classify_status(status, {}, b'{"error":' + body_of(status, text) + b"}", MODEL)
     assert failure.kind is kind, source
     assert not failure.is_provider_at_fault
     # Another provider may take it, but for a prompt that is refused.
@@ -79,18 +92,45 @@ def test_what_is_about_one_request_is_not_held_against_the_provider(
 
 @pytest.mark.parametrize(("status", "text", "kind", "source"), ABOUT_THE_PROVIDER)
 def test_what_would_meet_any_request_is_held_against_it(status: int, text: str, kind: FailureKind, source: str) -> None:
-    failure = classify_status(status, {}, b'{"error":' + body_of(status, text) + b"}")
+    failure = classify_status(status, {}, b'{"error":' + body_of(status, text) + b"}", MODEL)
     assert failure.kind is kind, source
     assert failure.is_provider_at_fault
     assert failure.is_retryable_elsewhere
 
 
-def test_the_same_words_in_the_middle_of_a_stream_mean_the_same() -> None:
-    assert classify_error(body_of(404, "No endpoints found that support image input")).kind is FailureKind.UNSUPPORTED
-    assert classify_error(body_of(402, "never purchased credits")).kind is FailureKind.ACCOUNT_EMPTY
+@pytest.mark.parametrize(("status", "text", "kind", "source"), [*ABOUT_THE_REQUEST, *ABOUT_THE_PROVIDER])
+def test_the_same_words_in_the_middle_of_a_stream_mean_the_same(
+    status: int, text: str, kind: FailureKind, source: str
+) -> None:
+    assert classify_error(body_of(status, text), MODEL).kind is kind, source
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        b'{"type":"BadRequestError"}',
+        b'{"code":"string_above_max_length"}',
+        b'{"code":"data_inspection_failed"}',
+        b'{"message":"model is cold"}',
+        b'"Insufficient credits"',
+        b"{}",
+    ],
+)
+def test_an_error_in_a_stream_that_says_nothing_of_the_provider_is_not_held_against_it(error: bytes) -> None:
+    assert not classify_error(error, MODEL).is_provider_at_fault
+
+
+@pytest.mark.parametrize("error", [b'{"code":500}', b'{"type":"server_error"}', b'{"type":"InternalServerError"}'])
+def test_an_error_in_a_stream_that_is_the_server_s_is_held_against_it(error: bytes) -> None:
+    assert classify_error(error, MODEL).is_provider_at_fault
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 20_000, b'{"error":{"error":{"error":{"message":"x"}}}}', b"17"])
+def test_a_body_in_no_known_form_says_nothing(body: bytes) -> None:
+    assert not classify_status(404, {}, body, MODEL).is_provider_at_fault
 
 
 def test_who_asks_for_what_nobody_offers_is_told_so() -> None:
-    told = refusal_for(classify_status(404, {}, b"No endpoints found that support tool use"))
+    told = refusal_for(classify_status(404, {}, b"No endpoints found that support tool use", MODEL))
     assert (told.status, told.code) == (400, "provider_rejected_request")
     assert "tools" in told.message

@@ -15,6 +15,8 @@ from shared.providers.failures import (
 )
 from tests.shared.providers.recorded import AZURE_FILTERED, OPENROUTER_MODERATED, VLLM_CONTEXT_LENGTH
 
+MODEL = "maker/model-1"
+
 
 @pytest.mark.parametrize(
     ("status", "body", "is_elsewhere", "told_status", "told_code"),
@@ -46,7 +48,7 @@ from tests.shared.providers.recorded import AZURE_FILTERED, OPENROUTER_MODERATED
 def test_status_keeps_its_meaning(
     status: int, body: bytes, is_elsewhere: bool, told_status: int, told_code: str
 ) -> None:
-    failure = classify_status(status, {}, body)
+    failure = classify_status(status, {}, body, MODEL)
     told = refusal_for(failure)
     assert failure.is_retryable_elsewhere is is_elsewhere
     assert (told.status, told.code) == (told_status, told_code)
@@ -54,7 +56,7 @@ def test_status_keeps_its_meaning(
 
 @given(st.integers(100, 599), st.binary(max_size=50))
 def test_provider_text_is_never_passed_on(status: int, body: bytes) -> None:
-    told = refusal_for(classify_status(status, {}, b"SECRET-acct " + body))
+    told = refusal_for(classify_status(status, {}, b"SECRET-acct " + body, MODEL))
     assert "SECRET" not in told.message
     assert "retry-after" in {name.lower() for name in told.headers} or told.status not in {429, 503}
 
@@ -82,17 +84,17 @@ def test_every_kind_has_an_answer(kind: FailureKind) -> None:
     ],
 )
 def test_retry_after_is_bounded(headers: dict[str, str], seconds: int | None) -> None:
-    assert classify_status(429, headers, b"").retry_after_s == seconds
+    assert classify_status(429, headers, b"", MODEL).retry_after_s == seconds
 
 
 def test_rate_limit_passes_its_wait_on() -> None:
-    told = refusal_for(classify_status(429, {"Retry-After": "33"}, b""))
+    told = refusal_for(classify_status(429, {"Retry-After": "33"}, b"", MODEL))
     assert told.headers["Retry-After"] == "33"
     assert told.is_retryable
 
 
 def test_account_problems_do_not_ask_for_a_retry() -> None:
-    assert not refusal_for(classify_status(402, {}, b"")).is_retryable
+    assert not refusal_for(classify_status(402, {}, b"", MODEL)).is_retryable
 
 
 def test_silence_and_absence_are_kinds_too() -> None:
@@ -112,12 +114,12 @@ def test_silence_and_absence_are_kinds_too() -> None:
         (b'{"code":"rate_limit_exceeded"}', FailureKind.RATE_LIMITED),
         (b'{"code":"context_length_exceeded","type":"invalid_request_error"}', FailureKind.CONTEXT_LENGTH),
         (b'{"code":"server_error"}', FailureKind.UNAVAILABLE),
-        (b'{"code":200}', FailureKind.UNAVAILABLE),
-        (b"{}", FailureKind.UNAVAILABLE),
-        (b'"boom"', FailureKind.UNAVAILABLE),
-        (b"{", FailureKind.UNAVAILABLE),
-        (b'{"code":{"a":1}}', FailureKind.UNAVAILABLE),
+        (b'{"code":200}', FailureKind.REFUSED),
+        (b"{}", FailureKind.REFUSED),
+        (b'"boom"', FailureKind.REFUSED),
+        (b"{", FailureKind.REFUSED),
+        (b'{"code":{"a":1}}', FailureKind.REFUSED),
     ],
 )
 def test_error_inside_an_answer_is_classified(raw: bytes, kind: FailureKind) -> None:
-    assert classify_error(raw).kind is kind
+    assert classify_error(raw, MODEL).kind is kind
