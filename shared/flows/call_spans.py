@@ -59,8 +59,12 @@ def _request_span(call: Call, usage: Usage, lasted_ns: tuple[int, int]) -> Span:
                 "gateway.usage.source": usage.source.value,
             }
         ),
-        error=call.trail.broken_off if last is None or last.is_success else last.reason,
+        error=_error(call) if last is None or last.is_success else last.reason,
     )
+
+
+def _error(call: Call) -> str | None:
+    return None if call.trail.is_client_at_fault else call.trail.broken_off
 
 
 def _attempt_span(call: Call, usage: Usage, place: int, attempt: Attempt, lasted_ns: tuple[int, int]) -> Span:

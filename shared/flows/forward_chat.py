@@ -145,14 +145,20 @@ class Forwarded:
         """Whether it was misread before anything of it could be passed on."""
         return self.is_misread and not self._has_passed
 
+    @property
+    def passed_tokens(self) -> int:
+        """How many tokens of it were sent, by their bytes: none of those that a provider thinks and keeps to itself."""
+        return max(counted_output_tokens(self.output_bytes), self._text_chunks)
+
     def end(self, failure: ProviderFailure | None = None) -> None:
         """End the answer where its bytes end; without [DONE] it is complete when every choice said so.
 
-        failure: what it means of the provider where it is not complete, None where it is not the provider that ends it
+        failure: what it means of the provider where it is not complete, None where it is not the provider that ends it;
+        of one that was left waiting for long, nothing
         """
         self.is_over = True
         self.is_complete = len(self._finished) >= self.chat.request.choices
-        self.failure = None if self.is_complete else failure
+        self.failure = None if self.is_complete or self.pace.was_held_up_for_long else failure
 
     def interrupt(self, refusal: GatewayError | None = None) -> None:
         """End the answer here; the client is told why."""
@@ -170,13 +176,13 @@ class Forwarded:
         raises  HoldNotExtended
         """
         margin_tokens = EXTENSION_MARGIN_TOKENS * self.chat.request.choices
-        while self._used_tokens + margin_tokens > self._held_tokens:
+        while self.passed_tokens + margin_tokens > self._held_tokens:
             is_put_off = self._is_store_away and not self._waiting
             if self._growth_refusal is not None or is_put_off or not self._may_grow:
                 return
             step_tokens = margin_tokens if self._is_balance_low else max(self._held_tokens, DEFAULT_OUTPUT_TOKENS)
             try:
-                await self._extend(max(self._held_tokens, self._used_tokens) + step_tokens)
+                await self._extend(max(self._held_tokens, self.passed_tokens) + step_tokens)
             except StoreUnavailable:
                 if self._is_store_away:
                     raise HoldNotExtended from None
@@ -198,7 +204,7 @@ class Forwarded:
 
     @property
     def _has_used_its_hold(self) -> bool:
-        return self._used_tokens >= self._held_tokens and self._may_grow
+        return self.passed_tokens >= self._held_tokens and self._may_grow
 
     @property
     def _may_grow(self) -> bool:
@@ -212,10 +218,6 @@ class Forwarded:
             self._waiting = events
         else:
             self.interrupt(self._growth_refusal)
-
-    @property
-    def _used_tokens(self) -> int:
-        return max(counted_output_tokens(self.output_bytes), self._text_chunks)
 
     def _take_chunk(self, event: Event, chunk: Chunk) -> bytes:
         if chunk.error is not None:

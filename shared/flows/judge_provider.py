@@ -38,12 +38,16 @@ def note_beginning(call: Call, offer: Offer, *, first_byte_ms: int) -> None:
     if call.request.measures:
         health.record_beginning(offer.provider, offer.model_id, first_byte_ms=first_byte_ms)
     if not call.request.is_stream:
-        health.record_answer(offer.provider, offer.model_id)
+        health.record_answer(offer.provider, offer.model_id, took_ms=first_byte_ms)
 
 
-def note_end(call: Call, offer: Offer, *, output_tokens: int, written_s: float | None) -> None:
-    """Note a stream that came to its end; written_s: how long the provider wrote, None where that cannot be said."""
-    call.inference.health.record_answer(offer.provider, offer.model_id)
+def note_end(call: Call, offer: Offer, *, took_ms: int, output_tokens: int, written_s: float | None) -> None:
+    """Note a stream that came to its end.
+
+    took_ms: since it was asked for; output_tokens: that it sent; written_s: how long the provider wrote, None where
+    that cannot be said
+    """
+    call.inference.health.record_answer(offer.provider, offer.model_id, took_ms=took_ms)
     if written_s is not None and output_tokens >= LEAST_MEASURED_TOKENS:
         call.inference.health.record_throughput(offer.provider, offer.model_id, tokens=output_tokens, seconds=written_s)
 

@@ -52,8 +52,9 @@ def log_call(call: Call, usage: Usage, settlement: Settlement | None) -> None:
         "duration_ms": usage.duration_ms,
         **money_fields(settlement),
     }
-    # A client that leaves is no failure of anybody's.
-    is_failed = usage.outcome in {Outcome.FAILED, Outcome.INTERRUPTED}
+    # A client that leaves is no failure of anybody's, nor one whose credit is used up.
+    is_interrupted = usage.outcome is Outcome.INTERRUPTED and not call.trail.is_client_at_fault
+    is_failed = usage.outcome is Outcome.FAILED or is_interrupted
     measured = call.inference.metrics.of_call(fields, is_failed=is_failed, at_ms=wall_clock_ms())
     log_event("call_ended", level="info", **measured)
 

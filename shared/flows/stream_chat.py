@@ -6,6 +6,7 @@ from typing import Protocol
 
 from shared.clients.upstream import UpstreamCut, UpstreamTimeout, UpstreamTooLarge
 from shared.core.caller import Caller
+from shared.core.clock import elapsed_ms
 from shared.core.errors import GatewayError
 from shared.core.ids import RequestId
 from shared.core.money import Nanos
@@ -202,10 +203,12 @@ async def _settle(chat: Chat, forwarded: Forwarded, sink: Sink) -> bytes:
     if not forwarded.is_complete:
         outcome = Outcome.ABANDONED if sink.is_gone else Outcome.INTERRUPTED
     if outcome is Outcome.COMPLETED:
-        output_tokens = resolved.charged.quantities.output_tokens
-        note_end(chat.call, offer, output_tokens=output_tokens, written_s=forwarded.pace.written_s)
+        took_ms = (chat.call.trail.first_byte_ms or 0) + elapsed_ms(forwarded.opened.opened_s)
+        output_tokens = min(forwarded.passed_tokens, resolved.charged.quantities.output_tokens)
+        note_end(chat.call, offer, took_ms=took_ms, output_tokens=output_tokens, written_s=forwarded.pace.written_s)
     elif outcome is Outcome.INTERRUPTED:
         chat.call.trail.broken_off = forwarded.refusal.code
+        chat.call.trail.is_client_at_fault = forwarded.failure is None and forwarded.refusal.status < 500
     ending = Priced(b"")
     try:
         ending = _ending(chat, forwarded, resolved, sink)

@@ -12,6 +12,10 @@ LEAST_MEASURED_S = 0.2
 LARGEST_HELD_UP = 0.2
 
 
+# Whom nobody reads from for so long may cut us off for that alone; nginx in front of it does, by its send_timeout.
+LONG_HELD_UP_S = 1.0
+
+
 class StreamClock:
     """The two silences of one stream; a provider's comments end ours but not the client's.
 
@@ -62,6 +66,7 @@ class Pace:
         self._begun_s = begun_s
         self._last_s = begun_s
         self._held_up_s = 0.0
+        self._longest_held_up_s = 0.0
         self._held_up_before_last_s = 0.0
 
     def note_read(self) -> None:
@@ -76,7 +81,14 @@ class Pace:
         try:
             yield
         finally:
-            self._held_up_s += time.monotonic() - started_s
+            held_up_s = time.monotonic() - started_s
+            self._held_up_s += held_up_s
+            self._longest_held_up_s = max(self._longest_held_up_s, held_up_s)
+
+    @property
+    def was_held_up_for_long(self) -> bool:
+        """Whether the provider may have given up since nobody read."""
+        return self._longest_held_up_s >= LONG_HELD_UP_S
 
     @property
     def written_s(self) -> float | None:

@@ -22,6 +22,7 @@ class Trail:
     probing: the offer by which this request alone tries a provider, until that is said to have failed or not
     look_up: what the provider that is at it can be asked by afterwards, once its headers have come and where it can be
     broken_off: why an answer ended in the middle, as its client is told; provider_failure: where that was the provider
+    is_client_at_fault: where it ended for what its client has: his credit, say, was used up
     units   started_s: when the request came, on the monotonic clock
     """
 
@@ -41,6 +42,7 @@ class Trail:
     first_byte_ms: int | None = None
     broken_off: str | None = None
     provider_failure: str | None = None
+    is_client_at_fault: bool = False
 
     def begin(self, offer: Offer) -> None:
         """Note that a provider is asked."""

@@ -72,13 +72,19 @@ class ProviderHealth:
 
     def record_beginning(self, provider: ProviderSlug, model_id: ModelId, *, first_byte_ms: float) -> None:
         """Note how soon an answer began: a breaker that was half open closes, until the next failure."""
-        is_probe = self.of(provider, model_id).breaker(self.now_ms) is Breaker.HALF_OPEN
-        self._note(Reading(provider, model_id, Event.BEGUN, first_byte_ms), is_news=is_probe)
+        now_ms = self._clock_ms()
+        is_probe = self.of(provider, model_id).breaker(now_ms) is Breaker.HALF_OPEN
+        asked_ms = now_ms - int(first_byte_ms)
+        self._note(Reading(provider, model_id, Event.BEGUN, first_byte_ms, asked_ms), is_news=is_probe)
 
-    def record_answer(self, provider: ProviderSlug, model_id: ModelId) -> None:
-        """Note an answer that came to its end: the breaker closes, and failures are counted anew."""
+    def record_answer(self, provider: ProviderSlug, model_id: ModelId, *, took_ms: float) -> None:
+        """Note an answer that came to its end: the breaker closes, and failures are counted anew.
+
+        took_ms: since it was asked for; one that was asked for before the breaker opened says nothing of now
+        """
         closes = self.of(provider, model_id).failures > 0
-        self._note(Reading(provider, model_id, Event.ANSWERED), is_news=closes)
+        asked_ms = self._clock_ms() - int(took_ms)
+        self._note(Reading(provider, model_id, Event.ANSWERED, asked_ms=asked_ms), is_news=closes)
 
     def record_throughput(self, provider: ProviderSlug, model_id: ModelId, *, tokens: int, seconds: float) -> None:
         """Note how fast an answer was written."""
@@ -126,18 +132,32 @@ class ProviderHealth:
     def learn(self, model_id: ModelId, told: Mapping[ProviderSlug, OfferHealth], *, is_whole: bool) -> None:
         """Believe what the instances have seen together; is_whole: who is not named there is known to nobody.
 
-        What waits to be told to them is newer than what they say, and a breaker of this instance's own stays as it is
+        What is not known to have been told to them comes on top, and a breaker of this instance's own stays as it is
         where they know nothing: Redis has lost it.
         """
-        model, now_ms, untold = self._model(model_id), self._clock_ms(), self.untold.pairs
+        model, now_ms = self._model(model_id), self._clock_ms()
+        untold = [one for one in (*self.untold.readings, *self.lost_states()) if one.model_id == model_id]
         kept = {
             slug: health
             for slug, health in model.by_provider.items()
-            if (slug, model_id) in untold or (slug not in told and health.breaker(now_ms) is not Breaker.CLOSED)
+            if slug not in told and (not is_whole or health.breaker(now_ms) is not Breaker.CLOSED)
         }
-        model.by_provider = {**({} if is_whole else model.by_provider), **told, **kept}
+        model.by_provider = {**told, **kept}
+        for reading in untold:
+            if reading.provider not in kept:
+                known = model.by_provider.get(reading.provider, _UNKNOWN)
+                model.by_provider[reading.provider] = known.after(reading, now_ms)
         if is_whole:
             model.told_at_ms = now_ms
+
+    def lost_states(self) -> tuple[Reading, ...]:
+        """Return which breakers are open of which the others may not know."""
+        known = [(pair, self.of(*pair)) for pair in self.untold.lost]
+        return tuple(
+            Reading(*pair, Event.OPENED, health.open_until_ms)
+            for pair, health in known
+            if health.breaker(self.now_ms) is Breaker.OPEN
+        )
 
     def note_offered(self, asked: tuple[ModelId, ...], offered: Collection[ModelId]) -> None:
         """Remember which models admission offered for those asked: health is kept under their own ids alone."""

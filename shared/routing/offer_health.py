@@ -14,6 +14,9 @@ FAILURES_TO_OPEN = 5
 OPEN_MS = 30_000
 # A probe that has not come back by then was its instance's last.
 PROBE_MS = 30_000
+# An answer that was asked for so long before the last failure says nothing of the time since: in an outage streams that
+# began before it still end well. One that was asked for later does, or few failures among many answers were a row.
+LONG_BEFORE_MS = 30_000
 # A provider that limits us may ask for an hour; it is looked at again sooner.
 MAX_LIMITED_MS = 60_000
 # The weight of the newest reading: about the last ten requests count.
@@ -42,19 +45,22 @@ class Event(StrEnum):
     LIMITED = "limited"
     WRITTEN = "written"
     UNPROBED = "unprobed"
+    OPENED = "opened"
 
 
 class Reading(msgspec.Struct, frozen=True):
     """One event.
 
     number: of what was begun the ms until then, of a limit the ms to keep away, of what was written tokens per second,
-    else 0
+    of what is open until when, else 0
+    units   asked_ms: when what has begun or was answered was asked for, in ms since the epoch
     """
 
     provider: ProviderSlug
     model_id: ModelId
     event: Event
     number: float = 0.0
+    asked_ms: int = 0
 
     @property
     def pair(self) -> Pair:
@@ -76,6 +82,7 @@ class OfferHealth(msgspec.Struct, frozen=True):
     latency_at_ms: int = 0
     tokens_per_second: float = 0.0
     tokens_per_second_at_ms: int = 0
+    failed_at_ms: int = 0
 
     @classmethod
     def read(cls, text: str, now_ms: int) -> "OfferHealth":
@@ -85,8 +92,8 @@ class OfferHealth(msgspec.Struct, frozen=True):
         """
         numbers = [float(number) for number in text.split()]
         if len(numbers) != len(cls.__struct_fields__):
-            raise ValueError("a record of health has eight numbers")
-        failures, open_until, probe_until, limited_until, latency, latency_at, rate, rate_at = numbers
+            raise ValueError("a record of health has nine numbers")
+        failures, open_until, probe_until, limited_until, latency, latency_at, rate, rate_at, failed_at = numbers
         return cls(
             int(failures),
             min(int(open_until), now_ms + OPEN_MS),
@@ -96,6 +103,7 @@ class OfferHealth(msgspec.Struct, frozen=True):
             min(int(latency_at), now_ms),
             rate,
             min(int(rate_at), now_ms),
+            min(int(failed_at), now_ms),
         )
 
     def breaker(self, now_ms: int) -> Breaker:
@@ -120,39 +128,63 @@ class OfferHealth(msgspec.Struct, frozen=True):
         """Return what is known after one more reading."""
         match reading.event:
             case Event.BEGUN:
-                return self._after_beginning(reading.number, now_ms)
+                return self._after_beginning(reading, now_ms)
             case Event.ANSWERED:
-                return msgspec.structs.replace(self, failures=0, open_until_ms=0, probe_until_ms=0, limited_until_ms=0)
+                return self._after_answer(reading.asked_ms)
             case Event.FAILED:
                 return self._after_failure(now_ms)
-            case Event.LIMITED:
-                limited_until_ms = now_ms + int(reading.number)
+            case Event.LIMITED | Event.UNPROBED:
+                is_limited = reading.event is Event.LIMITED
+                limited_until_ms = now_ms + int(reading.number) if is_limited else self.limited_until_ms
                 return msgspec.structs.replace(self, probe_until_ms=0, limited_until_ms=limited_until_ms)
             case Event.WRITTEN:
                 rate = _average(self.throughput(now_ms), reading.number)
                 return msgspec.structs.replace(self, tokens_per_second=rate, tokens_per_second_at_ms=now_ms)
-            case Event.UNPROBED:
-                return msgspec.structs.replace(self, probe_until_ms=0)
+            case Event.OPENED:
+                return self._after_opening(int(reading.number), now_ms)
             case _:
                 assert_never(reading.event)
 
-    def _after_beginning(self, first_byte_ms: float, now_ms: int) -> "OfferHealth":
-        return msgspec.structs.replace(
-            self,
-            # A probe that has begun lets the others in. Its failures stay until an answer is whole: one more shuts it.
-            open_until_ms=self.open_until_ms if self.open_until_ms > now_ms else 0,
-            probe_until_ms=0,
-            limited_until_ms=0,
-            latency_ms=_average(self.latency(now_ms), first_byte_ms),
-            latency_at_ms=now_ms,
+    def _after_beginning(self, reading: Reading, now_ms: int) -> "OfferHealth":
+        measured = msgspec.structs.replace(
+            self, latency_ms=_average(self.latency(now_ms), reading.number), latency_at_ms=now_ms
         )
+        if self.open_until_ms > now_ms or reading.asked_ms < self._opened_at_ms:
+            return measured
+        # A probe that has begun lets the others in. Its failures stay until an answer is whole: one more shuts it.
+        return msgspec.structs.replace(measured, open_until_ms=0, probe_until_ms=0)
+
+    def _after_answer(self, asked_ms: int) -> "OfferHealth":
+        if asked_ms < max(self._opened_at_ms, self.failed_at_ms - LONG_BEFORE_MS):
+            return self
+        return msgspec.structs.replace(self, failures=0, open_until_ms=0, probe_until_ms=0)
 
     def _after_failure(self, now_ms: int) -> "OfferHealth":
         failures = self.failures + 1
         # One that was under way when it opened does not keep it open for longer.
         opens = failures >= FAILURES_TO_OPEN and self.open_until_ms <= now_ms
-        open_until_ms = now_ms + OPEN_MS if opens else self.open_until_ms
-        return msgspec.structs.replace(self, failures=failures, probe_until_ms=0, open_until_ms=open_until_ms)
+        return msgspec.structs.replace(
+            self,
+            failures=failures,
+            open_until_ms=now_ms + OPEN_MS if opens else self.open_until_ms,
+            probe_until_ms=0,
+            failed_at_ms=now_ms,
+        )
+
+    def _after_opening(self, open_until_ms: int, now_ms: int) -> "OfferHealth":
+        """Return what is known where an instance says that it is shut until then, however often it says so."""
+        if open_until_ms <= now_ms:
+            return self
+        return msgspec.structs.replace(
+            self,
+            failures=max(self.failures, FAILURES_TO_OPEN),
+            open_until_ms=max(self.open_until_ms, open_until_ms),
+            failed_at_ms=max(self.failed_at_ms, open_until_ms - OPEN_MS),
+        )
+
+    @property
+    def _opened_at_ms(self) -> int:
+        return self.open_until_ms - OPEN_MS
 
 
 def _is_kept(at_ms: int, now_ms: int) -> bool:

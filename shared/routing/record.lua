@@ -12,11 +12,11 @@ local BUCKETS = 13
 
 -- By provider; the order in which a record's text has them.
 local FIELDS = {
-  'failures', 'open_until', 'probe_until', 'limited_until', 'latency', 'latency_at', 'rate', 'rate_at',
+  'failures', 'open_until', 'probe_until', 'limited_until', 'latency', 'latency_at', 'rate', 'rate_at', 'failed_at',
 }
 -- How far ahead a record's times may be: an instance whose clock is ahead shuts nobody out for longer than any other.
 local LONGEST_MS = {
-  open_until = 30000, probe_until = 30000, limited_until = 60000, latency_at = 0, rate_at = 0,
+  open_until = 30000, probe_until = 30000, limited_until = 60000, latency_at = 0, rate_at = 0, failed_at = 0,
 }
 -- The breakers that are not closed: "<provider> <model>" by the time until which they are open.
 local OPENED = 'gw:health-opened'

@@ -1,12 +1,13 @@
 -- Note what became of attempts, in their order.
 --
 -- ARGV  1 now in ms   2 failures in a row that open a breaker   3 for how long it is open   4 weight of the newest reading
---       then by fours: model, provider, what, number
+--       5 how long before the last failure an answer was asked for that says nothing any more
+--       then by fives: model, provider, what, number, when it was asked for
 -- what is 'begun' (ms to an answer's beginning), 'answered' (all of it came), 'failed', 'limited' (ms to keep away),
--- 'written' (tokens per second) or 'unprobed': a probe that says nothing.
+-- 'written' (tokens per second), 'unprobed': a probe that says nothing, or 'opened': an instance knows it to be open (until).
 -- Answers {model, provider, record} for each that was named.
 local now, failures_to_open, open_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local weight = tonumber(ARGV[4])
+local weight, long_before_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 local function average(previous, at, newest)
   if at == 0 or now - at > KEPT_MS then return newest end
@@ -24,16 +25,19 @@ local function step_of(number) return string.format('%.0f', math.floor(4 * math.
 
 local note = {}
 
-function note.begun(record, provider, number)
-  record.probe_until, record.limited_until = 0, 0
+local function opened_at(record) return record.open_until - open_ms end
+
+function note.begun(record, provider, number, asked)
   -- A probe that has begun lets the others in; its failures stay until an answer is whole, so that the next one shuts it.
-  if record.open_until <= now then record.open_until = 0 end
+  if record.open_until <= now and asked >= opened_at(record) then record.open_until, record.probe_until = 0, 0 end
   record.latency, record.latency_at = average(record.latency, record.latency_at, number), now
   count(provider, 'latency:' .. step_of(number))
 end
 
-function note.answered(record, provider)
-  record.failures, record.open_until, record.probe_until, record.limited_until = 0, 0, 0, 0
+function note.answered(record, provider, _, asked)
+  if asked >= math.max(opened_at(record), record.failed_at - long_before_ms) then
+    record.failures, record.open_until, record.probe_until = 0, 0, 0
+  end
   count(provider, 'answered')
 end
 
@@ -41,6 +45,7 @@ function note.failed(record, provider)
   record.failures, record.probe_until = record.failures + 1, 0
   -- One that was under way when it opened does not keep it open for longer.
   if record.failures >= failures_to_open and record.open_until <= now then record.open_until = now + open_ms end
+  record.failed_at = now
   count(provider, 'failed')
 end
 
@@ -56,15 +61,22 @@ end
 
 function note.unprobed(record) record.probe_until = 0 end
 
+-- Counts nothing, so that it may be said again.
+function note.opened(record, _, number)
+  if number <= now then return end
+  record.failures = math.max(record.failures, failures_to_open)
+  record.open_until, record.failed_at = math.max(record.open_until, number), math.max(record.failed_at, number - open_ms)
+end
+
 local named, records = {}, {}
-for i = 5, #ARGV, 4 do
+for i = 6, #ARGV, 5 do
   local model, provider = ARGV[i], ARGV[i + 1]
   local member = provider .. ' ' .. model
   if not records[member] then
     records[member] = read_record(redis.call('HGET', health_name(model), provider), now)
     named[#named + 1] = { model, provider }
   end
-  note[ARGV[i + 2]](records[member], provider, tonumber(ARGV[i + 3]))
+  note[ARGV[i + 2]](records[member], provider, tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]))
 end
 
 local answer = {}

@@ -10,7 +10,15 @@ from shared.clients.redis import Redis, RedisUnavailable, Rider, Script
 from shared.core.ids import ModelId, ProviderSlug
 from shared.core.log import log_event
 from shared.routing.health import ProviderHealth, Turn
-from shared.routing.offer_health import FAILURES_TO_OPEN, NEWEST_WEIGHT, OPEN_MS, PROBE_MS, OfferHealth, Reading
+from shared.routing.offer_health import (
+    FAILURES_TO_OPEN,
+    LONG_BEFORE_MS,
+    NEWEST_WEIGHT,
+    OPEN_MS,
+    PROBE_MS,
+    OfferHealth,
+    Reading,
+)
 
 _Claimed = tuple[Literal["ask", "probe", "wait", "unknown"], str]
 
@@ -68,40 +76,30 @@ class SharedHealth:
         """Say whether a request that has come to a provider asks it now; whoever is told PROBE must say how that went.
 
         Redis is asked of a breaker that is half open alone, so that one request of all instances probes.
-        policy  open: without Redis one request of this instance does
+        policy  open: without Redis one request of this instance does, and is told ASK: the probe may be another
+                instance's, which nobody else gives back
         """
         turn = self._memory.take_turn(provider, model_id)
-        if turn is not Turn.PROBE:
-            return turn
-        is_settled = False
-        try:
-            turn = await self._claim(provider, model_id)
-            is_settled = True
-        finally:
-            if not is_settled:
-                # The request ends here, and Redis may have given it the probe.
-                self._memory.give_back_probe(provider, model_id)
-        return turn
+        return await self._claim(provider, model_id) if turn is Turn.PROBE else turn
 
     def report(self) -> Rider | None:
         """Return what is to go along with the next call; None where there is nothing to tell."""
-        readings = self._memory.untold.take()
+        readings = self._memory.untold.take(self._memory.lost_states())
         if not readings:
             return None
-        words = [word for one in readings for word in (one.model_id, one.provider, one.event, f"{one.number:.1f}")]
-        limits = (self._memory.now_ms, FAILURES_TO_OPEN, OPEN_MS, str(NEWEST_WEIGHT))
+        limits = (self._memory.now_ms, FAILURES_TO_OPEN, OPEN_MS, str(NEWEST_WEIGHT), LONG_BEFORE_MS)
         return Rider(
             self._report_script,
             (),
-            (*limits, *words),
+            (*limits, *(word for reading in readings for word in _words(reading))),
             take=lambda answer: self._hear(readings, answer),
-            miss=lambda: self._memory.untold.put_back(readings),
+            miss=lambda: self._memory.untold.note_lost(readings),
         )
 
     async def send_news(self) -> None:
         """Tell at once what changes where others' requests go: the request that saw it is under way for long.
 
-        policy  open: never raises for Redis, logs; what was not taken is told with the next call that is made anyway
+        policy  open: never raises for Redis, logs; of what was not taken the next call tells who is shut
         """
         if not self._memory.untold.has_news or (rider := self.report()) is None:
             return
@@ -128,7 +126,7 @@ class SharedHealth:
             self._memory.learn(model_id, {provider: OfferHealth.read(text, now_ms)}, is_whole=False)
         except (RedisUnavailable, ValueError) as error:
             log_event("probe_not_claimed", level="warning", reason=str(error))
-            return Turn.PROBE
+            return Turn.ASK
         return Turn(what)
 
     def _hear(self, readings: tuple[Reading, ...], answer: object) -> None:
@@ -140,6 +138,10 @@ class SharedHealth:
                 self._memory.learn(ModelId(model_id), told, is_whole=False)
         except ValueError as error:
             log_event("provider_health_unreadable", level="warning", reason=str(error))
+
+
+def _words(reading: Reading) -> tuple[str | int, ...]:
+    return reading.model_id, reading.provider, reading.event, f"{reading.number:.1f}", reading.asked_ms
 
 
 def load_script(name: str) -> Script:

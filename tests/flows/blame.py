@@ -1,12 +1,14 @@
 """A provider that takes some requests and refuses others, as OpenRouter does for a model."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from infra.local.ports import LOOPBACK
 
 # OpenRouter's own words; see tests/shared/providers/test_blame.py for where they are from.
 NO_TOOLS = "No endpoints found that support tool use. To learn more about provider routing, visit: https://x.example"
@@ -64,13 +66,26 @@ def completion(model: str) -> dict[str, Any]:
 @asynccontextmanager
 async def serve(provider: ChoosyProvider) -> AsyncIterator[ChoosyProvider]:
     """Serve it on loopback."""
+    async with serve_by(provider.answer) as provider.url:
+        yield provider
+
+
+@asynccontextmanager
+async def serve_by(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """Serve completions by a function, and return where."""
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", provider.answer)
+    app.router.add_post("/v1/chat/completions", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        provider.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        yield provider
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        yield f"http://{LOOPBACK}:{runner.addresses[0][1]}/v1"
     finally:
         await runner.cleanup()
+
+
+async def begin_stream(request: web.Request) -> web.StreamResponse:
+    """Begin to answer with events."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    return response

@@ -44,7 +44,7 @@ async def read_record_when_told(redis: Redis, model: TestModel) -> OfferHealth:
 
 async def half_open(redis: Redis, model: TestModel, provider: str = PROVIDER) -> None:
     """Have a provider be one that may be tried again; for a model that no gateway has looked at."""
-    record = f"{FAILURES_TO_OPEN} {wall_clock_ms() - 1000} 0 0 0 0 0 0"
+    record = f"{FAILURES_TO_OPEN} {wall_clock_ms() - 1000} 0 0 0 0 0 0 0"
     await redis.command("HSET", f"gw:health:{model.id}", provider, record)
 
 

@@ -4,16 +4,19 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from shared.clients.redis import Redis
 from shared.core.clock import wall_clock_ms
 from shared.flows.judge_provider import SURELY_LONG_S
 from shared.providers.sse import MAX_EVENT_BYTES
 from shared.routing.offer_health import FAILURES_TO_OPEN, Breaker
-from tests.flows.blame import MOST_TOKENS, ChoosyProvider
-from tests.flows.breakers import assert_left_alone, read_record, read_record_when_told
+from tests.flows.blame import MOST_TOKENS, ChoosyProvider, begin_stream, refuse, serve_by
+from tests.flows.breakers import assert_left_alone, fail, read_record, read_record_when_told
 from tests.flows.calls import PATH, ask, ask_at_once, chat
+from tests.flows.test_measured_providers import read_slowly
 from tests.flows.test_probes import TOOLS
+from tests.functions.chat.raw_provider import chunk
 from tests.harness.gateways import Gateways
 from tests.harness.tenants import Models, Tenants
 
@@ -133,6 +136,70 @@ async def test_clients_that_hang_up_shut_nobody(
     await asyncio.sleep(1)
     record = await read_record(redis, model)
     assert (record.failures, record.tokens_per_second_at_ms) == (0, 0)
+
+
+async def test_a_provider_that_gives_up_since_a_client_reads_nothing_is_blamed_by_nobody(
+    *,
+    start_gateway: Gateways,
+    tenant: Tenants,
+    make_model: Models,
+    redis: Redis,
+) -> None:
+    given_up = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await begin_stream(request)
+        try:
+            while True:
+                async with asyncio.timeout(2):
+                    await response.write(chunk("word " * 20))
+        except TimeoutError:
+            given_up.append(request)
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+    async with serve_by(answer) as provider_url:
+        url = start_gateway(OPENROUTER_BASE_URL=provider_url).url
+        customer, model = tenant(), make_model("tokens=2", max_output_tokens=200_000)
+        readers = (asyncio.to_thread(read_slowly, url, customer, model) for _ in range(FAILURES_TO_OPEN))
+        await asyncio.gather(*readers)
+    assert len(given_up) == FAILURES_TO_OPEN
+    assert (await read_record(redis, model)).failures == 0
+
+
+async def test_a_stream_from_before_an_outage_lets_nobody_in(
+    *,
+    start_gateway: Gateways,
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+) -> None:
+    is_down, asked = asyncio.Event(), []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request)
+        if is_down.is_set():
+            return refuse(500, "No")
+        response = await begin_stream(request)
+        await response.write(chunk("a"))
+        await is_down.wait()
+        await asyncio.sleep(2)
+        await response.write(chunk("b", "stop") + b"data: [DONE]\n\n")
+        return response
+
+    async with serve_by(answer) as provider_url:
+        url = start_gateway(OPENROUTER_BASE_URL=provider_url).url
+        customer, model = tenant(), make_model("tokens=2")
+        stream = asyncio.ensure_future(ask(session, url, customer, chat(model, **STREAM)))
+        await asyncio.sleep(1)
+        is_down.set()
+        await fail(session, url, customer, model, times=FAILURES_TO_OPEN)
+        assert_left_alone(await ask(session, url, customer, chat(model)))
+        assert (await stream).is_done
+        for _ in range(2):
+            assert_left_alone(await ask(session, url, customer, chat(model)))
+    assert len(asked) == 1 + FAILURES_TO_OPEN
 
 
 async def test_our_own_time_limit_is_blamed_on_nobody_but_who_hangs(

@@ -7,10 +7,14 @@ import time
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp import web
 
 from shared.clients.redis import Redis
+from tests.flows.blame import begin_stream, serve_by
 from tests.flows.breakers import Place, change_record, read_record, read_record_when_told
 from tests.flows.calls import PATH, ask, chat
+from tests.functions.chat.raw_provider import chunk
+from tests.harness.gateways import Gateways
 from tests.harness.tenants import Models, Tenant, Tenants, TestModel
 
 STREAM: dict[str, object] = {"stream": True}
@@ -86,6 +90,30 @@ async def test_too_little_is_no_pace(
         record = await read_record(redis, model)
         assert record.latency_at_ms > 0
         assert record.tokens_per_second_at_ms == 0, script
+
+
+async def test_what_a_provider_thinks_and_keeps_to_itself_is_no_pace(
+    *,
+    start_gateway: Gateways,
+    tenant: Tenants,
+    make_model: Models,
+    session: aiohttp.ClientSession,
+    redis: Redis,
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await begin_stream(request)
+        for _ in range(60):
+            await response.write(chunk("a"))
+            await asyncio.sleep(0.01)
+        usage = b'"usage":{"prompt_tokens":3,"completion_tokens":3060,"total_tokens":3063,"cost":0.00001}'
+        await response.write(chunk("", "stop").replace(b'"choices"', usage + b',"choices"') + b"data: [DONE]\n\n")
+        return response
+
+    async with serve_by(answer) as provider_url:
+        url = start_gateway(OPENROUTER_BASE_URL=provider_url).url
+        customer, model = tenant(), make_model("tokens=2")
+        assert (await ask(session, url, customer, chat(model, max_tokens=8_000, **STREAM))).is_done
+    assert 10 < (await read_record(redis, model)).tokens_per_second < 130
 
 
 async def test_a_client_that_reads_slowly_makes_no_provider_slow(

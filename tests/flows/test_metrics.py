@@ -83,6 +83,16 @@ async def test_a_stream_that_breaks_off_is_a_failed_call_and_one_that_its_client
     assert ("interrupted", "stream_interrupted") in told
 
 
+async def test_a_stream_that_ends_with_its_client_s_credit_is_no_failed_call(
+    start_gateway: Gateways, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
+) -> None:
+    gateway, customer = start_gateway(**ON_LAMBDA), tenant(credit_nanos=4_400 * 2_000)
+    model = make_model("tokens=15000,prompt_tokens=10", providers=("featherless",))
+    answer = await ask(session, gateway.url, customer, chat(model, stream=True))
+    assert answer.body[-1]["error"]["code"] == "insufficient_credits"
+    assert (measured(gateway)["calls"], measured(gateway)["calls_failed"]) == ([1], [0])
+
+
 async def test_elsewhere_no_line_is_a_metric(
     gateway: RunningGateway, tenant: Tenants, make_model: Models, session: aiohttp.ClientSession
 ) -> None:

@@ -232,6 +232,15 @@ async def test_a_stream_that_is_cut_says_so(traced: Bench, trace_id: str) -> Non
     assert (told(request)["error.type"], told(span)["error.type"]) == ("stream_interrupted", "unavailable")
 
 
+async def test_a_stream_that_ends_with_its_client_s_credit_is_no_error(traced: Bench, trace_id: str) -> None:
+    model = traced.make_model("tokens=15000,prompt_tokens=10", providers=("featherless",))
+    await traced.ask(chat(model, stream=True), trace_id, customer=traced.tenant(credit_nanos=4_400 * 2_000))
+    await wait_until(lambda: len(traced.collector.of_trace(trace_id)) == 2)
+    request, span = traced.collector.of_trace(trace_id)
+    assert told(request)["gateway.outcome"] == "interrupted"
+    assert ERROR not in {request.status.code, span.status.code}
+
+
 async def test_a_stream_that_its_client_leaves_says_so(traced: Bench, trace_id: str) -> None:
     body, headers = chat(traced.make_model("tokens=200,pace_ms=20"), stream=True), traced.tenant().headers
     async with (

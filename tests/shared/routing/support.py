@@ -36,7 +36,7 @@ class Instance:
     async def answer(self, provider: ProviderSlug = FIRST, *, first_byte_ms: float = 120) -> None:
         """See a provider answer, and tell it."""
         self.memory.record_beginning(provider, MODEL, first_byte_ms=first_byte_ms)
-        self.memory.record_answer(provider, MODEL)
+        self.memory.record_answer(provider, MODEL, took_ms=0)
         await self.report()
 
     async def report(self) -> None:

@@ -51,7 +51,7 @@ def test_a_provider_whose_breaker_is_open_is_not_asked(health: ProviderHealth, c
     health.take_turn(A, MODEL)
     # Another request probes it.
     assert planned(health) == [B, C]
-    health.record_answer(A, MODEL)
+    health.record_answer(A, MODEL, took_ms=0)
     assert planned(health) == [A, B, C]
 
 

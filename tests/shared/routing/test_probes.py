@@ -9,7 +9,7 @@ import pytest
 from infra.local.stack import LocalStack
 from shared.clients.redis import Redis
 from shared.routing.health import FRESH_MS, ProviderHealth, Turn
-from shared.routing.offer_health import FAILURES_TO_OPEN, KEPT_MS, OPEN_MS, PROBE_MS, Breaker
+from shared.routing.offer_health import FAILURES_TO_OPEN, KEPT_MS, LONG_BEFORE_MS, OPEN_MS, PROBE_MS, Breaker
 from shared.routing.store import SharedHealth
 from tests.shared.limits.support import Clock
 from tests.shared.routing.support import FIRST, MODEL, SECOND, Instance
@@ -94,6 +94,46 @@ async def test_a_stream_that_began_before_it_opened_does_not_close_it(make_insta
     assert one.breaker() is Breaker.OPEN
 
 
+@pytest.mark.parametrize("later_ms", [0, OPEN_MS])
+async def test_an_answer_that_was_asked_for_before_it_opened_does_not_close_it(
+    make_instance: Make, clock: Clock, later_ms: int
+) -> None:
+    one, other = make_instance(), make_instance()
+    await one.fail(FAILURES_TO_OPEN)
+    clock.now_ms += later_ms
+    other.memory.record_answer(FIRST, MODEL, took_ms=later_ms + 1)
+    await other.report()
+    assert other.breaker() is (Breaker.HALF_OPEN if later_ms else Breaker.OPEN)
+    assert other.memory.of(FIRST, MODEL).failures == FAILURES_TO_OPEN
+
+
+async def test_streams_from_before_an_outage_do_not_hide_it(make_instance: Make, clock: Clock) -> None:
+    one, other = make_instance(), make_instance()
+    for _ in range(2):
+        await one.fail(FAILURES_TO_OPEN - 1)
+        other.memory.record_answer(FIRST, MODEL, took_ms=LONG_BEFORE_MS + 1)
+        await other.report()
+        clock.now_ms += 1_000
+    assert other.breaker() is Breaker.OPEN
+
+
+async def test_answers_among_few_failures_begin_the_count_anew(make_instance: Make, clock: Clock) -> None:
+    one = make_instance()
+    for _ in range(2 * FAILURES_TO_OPEN):
+        await one.fail(1)
+        one.memory.record_answer(FIRST, MODEL, took_ms=LONG_BEFORE_MS)
+        await one.report()
+        clock.now_ms += 1_000
+    assert one.breaker() is Breaker.CLOSED
+
+
+async def test_an_answer_takes_no_limit_back(make_instance: Make, clock: Clock) -> None:
+    one = make_instance()
+    one.memory.record_limit(FIRST, MODEL, retry_after_s=60)
+    await one.answer()
+    assert one.memory.of(FIRST, MODEL).limited_until_ms == clock.now_ms + 60_000
+
+
 async def test_a_probe_that_fails_opens_it_for_as_long_again(half_open: list[Instance], clock: Clock) -> None:
     one, other = half_open[:2]
     assert await other.turn() is Turn.PROBE
@@ -122,17 +162,16 @@ async def test_a_probe_that_never_comes_back_is_somebody_else_s(half_open: list[
     assert await other.turn() is Turn.PROBE
 
 
-async def test_a_request_that_ends_while_it_claims_leaves_the_probe_to_others(
-    half_open: list[Instance],
-) -> None:
-    one, other = half_open[:2]
-    claiming = asyncio.ensure_future(one.shared.take_turn(FIRST, MODEL))
+async def test_a_request_that_ends_while_it_claims_gives_back_nobody_s_probe(half_open: list[Instance]) -> None:
+    one, other, third = half_open[:3]
+    assert await one.turn() is Turn.PROBE
+    claiming = asyncio.ensure_future(other.shared.take_turn(FIRST, MODEL))
     await asyncio.sleep(0)
     claiming.cancel()
     await asyncio.wait({claiming})
     assert claiming.cancelled()
-    await one.report()
-    assert await other.turn() is Turn.PROBE
+    assert other.shared.report() is None
+    assert await third.turn() is Turn.WAIT
 
 
 async def test_a_breaker_that_nobody_probes_is_closed_until_the_next_failure(make_instance: Make, clock: Clock) -> None:
@@ -165,6 +204,6 @@ async def test_without_redis_one_request_of_an_instance_probes(
         assert await shared.take_turn(FIRST, MODEL) is Turn.WAIT
         clock.now_ms += OPEN_MS
         turns = [await shared.take_turn(FIRST, MODEL) for _ in range(3)]
-    assert turns == [Turn.PROBE, Turn.WAIT, Turn.WAIT]
-    memory.record_answer(FIRST, MODEL)
+    assert turns == [Turn.ASK, Turn.WAIT, Turn.WAIT]
+    memory.record_answer(FIRST, MODEL, took_ms=0)
     assert memory.of(FIRST, MODEL).breaker(clock.now_ms) is Breaker.CLOSED

@@ -28,7 +28,7 @@ async def test_a_provider_s_hour_is_counted_over_all_models_and_instances(
     for number, instance in enumerate(instances):
         for first_byte_ms in (100, 200, 400):
             instance.memory.record_beginning(FIRST, ModelId(f"maker/{number}"), first_byte_ms=first_byte_ms)
-            instance.memory.record_answer(FIRST, ModelId(f"maker/{number}"))
+            instance.memory.record_answer(FIRST, ModelId(f"maker/{number}"), took_ms=0)
         instance.memory.record_throughput(FIRST, ModelId(f"maker/{number}"), tokens=80, seconds=1)
         instance.memory.record_failure(FIRST, ModelId(f"maker/{number}"))
         await instance.report()

@@ -62,7 +62,7 @@ async def test_a_breaker_s_changes_are_logged(
     clock.now_ms += OPEN_MS
     await one.fail(1)
     for _ in range(2):
-        one.memory.record_answer(FIRST, MODEL)
+        one.memory.record_answer(FIRST, MODEL, took_ms=0)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == ["breaker_opened", "breaker_opened", "breaker_closed"]
     assert {(line["provider"], line["model_id"]) for line in lines} == {(FIRST, MODEL)}
@@ -159,7 +159,9 @@ async def test_redis_and_an_instance_alone_come_to_the_same(
         alone = OfferHealth()
         for event, number, pause_ms in readings:
             clock.now_ms += pause_ms
-            reading = Reading(FIRST, MODEL, event, float(number))
+            until_ms = clock.now_ms + number % OPEN_MS
+            told_number = float(until_ms if event is Event.OPENED else number)
+            reading = Reading(FIRST, MODEL, event, told_number, clock.now_ms - number)
             alone = alone.after(reading, clock.now_ms)
             memory._note(reading, is_news=False)
             await instance.report()
@@ -169,6 +171,7 @@ async def test_redis_and_an_instance_alone_come_to_the_same(
     exact = [(one.failures, one.open_until_ms, one.probe_until_ms, one.limited_until_ms) for one in (told, alone)]
     assert exact[0] == exact[1]
     assert (told.latency_at_ms, told.tokens_per_second_at_ms) == (alone.latency_at_ms, alone.tokens_per_second_at_ms)
+    assert told.failed_at_ms == alone.failed_at_ms
 
 
 async def test_a_clock_that_is_ahead_shuts_a_provider_for_no_longer(redis: Redis) -> None:
