@@ -42,6 +42,9 @@ NUMBERS: dict[str, int | str] = {
     "code": "SPRING",
     "redemptions": 3,
     "provider": "openrouter",
+    "name": "production",
+    "scopes": "inference, models:read",
+    "state": "revoked",
 }
 # Those that mend themselves by waiting.
 RETRYABLE = {"idempotency_in_progress", "test_email_too_soon"}
